@@ -1,0 +1,95 @@
+// Who may import whom. Type-only imports count.
+
+/** Effect's main entry; what lies beside it (`effect/http`, `effect/sql`, …) may change in a minor version. */
+const effect = "^node_modules/effect/dist/index[.]"
+
+export default {
+  forbidden: [
+    {
+      name: "model-imports-only-effect",
+      comment: "Entities, ids and errors know nothing of services, drivers and the rest of the domain.",
+      severity: "error",
+      from: { path: "^src/domain/model/" },
+      to: { pathNot: ["^src/domain/model/", effect] }
+    },
+    {
+      name: "ports-import-only-the-model",
+      comment: "Importing a port must not pull anything else in.",
+      severity: "error",
+      from: { path: "^src/ports/" },
+      to: { pathNot: ["^src/domain/model/", effect] }
+    },
+    {
+      name: "domain-imports-only-model-and-ports",
+      comment: "No driver, SDK, Node module or unstable part of Effect in the domain: ask for it through a port.",
+      severity: "error",
+      from: { path: "^src/domain/", pathNot: "^src/domain/model/" },
+      to: { pathNot: ["^src/domain/", "^src/ports/", effect] }
+    },
+    {
+      name: "adapters-do-not-meet",
+      comment: "An adapter imports ports, the domain and its own folder. What two adapters share, app wires.",
+      severity: "error",
+      from: { path: "^src/adapters/([^/]+)/" },
+      to: { path: "^src/", pathNot: ["^src/adapters/$1/", "^src/ports/", "^src/domain/"] }
+    },
+    {
+      name: "no-other-layers",
+      comment: "src has app, domain, ports, and adapters/<technology>: a file beside them is under no rule.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(app|domain|ports|adapters/[^/]+)/" },
+      to: {}
+    },
+    {
+      name: "src-stands-alone",
+      comment: "The product does without its tests, measurements and examples.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { pathNot: ["^src/", "^node_modules/"], dependencyTypesNot: ["core"] }
+    },
+    {
+      name: "src-without-dev-dependencies",
+      comment: "Who installs the package does not get these.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { dependencyTypes: ["npm-dev"] }
+    },
+    {
+      name: "examples-use-public-entry-points",
+      comment: "An example imports the package by its name, as its users do.",
+      severity: "error",
+      from: { path: "^examples/" },
+      to: { path: ["^src/", "^test/", "^bench/"], dependencyTypes: ["local"] }
+    },
+    {
+      name: "no-circular",
+      severity: "error",
+      from: {},
+      to: { circular: true }
+    },
+    {
+      name: "no-orphans",
+      comment: "Nobody imports it, and it imports nothing: dead, or at the wrong place.",
+      severity: "error",
+      from: { orphan: true },
+      to: {}
+    },
+    {
+      name: "no-unresolvable",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true }
+    },
+    {
+      name: "no-undeclared-package",
+      severity: "error",
+      from: {},
+      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] }
+    }
+  ],
+  options: {
+    doNotFollow: { path: "^node_modules/" },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] }
+  }
+}

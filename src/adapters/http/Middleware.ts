@@ -1,0 +1,154 @@
+import { ByteSize, Effect, Layer, Predicate, Redacted, Schema, SchemaIssue } from "effect"
+import { HttpIncomingMessage, HttpRouter, type HttpServerError, HttpServerRequest } from "effect/http"
+import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
+import { UserId } from "../../domain/model/User.ts"
+import { Auth } from "../../ports/Auth.ts"
+import { Authorization, CurrentUser, JsonBody, ValidRequest } from "./Api.ts"
+import {
+  fail,
+  failForNow,
+  failInvalid,
+  type InvalidProblem,
+  type InvalidValue,
+  type Problem,
+  problem
+} from "./Problems.ts"
+
+/** When it may be worth trying again after something was out of reach, in milliseconds. */
+const unavailableMillis = 5000
+
+/** Fails the request at hand because something that it needs is out of reach, which is the operator's to know. */
+export const failUnavailable = Effect.fnUntraced(function* (error: {
+  readonly _tag: "AuthUnavailable" | "StorageUnavailable"
+  readonly operation: string
+  readonly cause?: unknown
+}) {
+  yield* Effect.logWarning(error._tag, error.operation, error.cause)
+  return yield* failForNow("unavailable", unavailableWords[error._tag], unavailableMillis)
+})
+
+const unavailableWords = {
+  AuthUnavailable: "Nobody can tell at the moment whose token this is.",
+  StorageUnavailable: "The database is out of reach. What was asked may or may not have happened."
+}
+
+const isUserId = Schema.is(UserId)
+
+/**
+ * 401 comes before 403, and both before everything else: nothing of a request is looked at for a stranger. A user id
+ * that is none cannot be a foreign one, so it is 400.
+ */
+export const authorization: Layer.Layer<Authorization, never, Auth> = Layer.effect(
+  Authorization,
+  Effect.gen(function* () {
+    const auth = yield* Auth
+    return Authorization.of({
+      bearer: Effect.fnUntraced(function* (handle, { credential }) {
+        if (Redacted.value(credential) === "") {
+          return yield* failUnauthorized("No bearer token was sent.", "Bearer")
+        }
+        const user = yield* auth.authenticate(credential).pipe(
+          Effect.catchTags({
+            InvalidToken: () =>
+              failUnauthorized("The token is unknown, expired, revoked or malformed.", 'Bearer error="invalid_token"'),
+            AuthUnavailable: failUnavailable
+          })
+        )
+        const { params } = yield* HttpRouter.RouteContext
+        const owner = params["user_id"]
+        if (owner !== user.id) {
+          return yield* isUserId(owner)
+            ? fail("forbidden", "The path's user is not the token's user.")
+            : failInvalid([{ path: "user_id", message: "Expected 1 to 128 characters of A-Z a-z 0-9 _ -" }])
+        }
+        return yield* Effect.provideService(handle, CurrentUser, user)
+      })
+    })
+  })
+)
+
+/** RFC 6750, section 3: a request without a token is told no error code. */
+const failUnauthorized = (detail: string, challenge: string) =>
+  Effect.flatMap(problem("unauthorized", detail), (body) =>
+    Effect.fail(HttpApiSchema.withHeaders({ body, headers: { "www-authenticate": challenge } }))
+  )
+
+/** How large a body may be, in bytes. */
+const maxBodySize = ByteSize.kibibytes(64)
+const maxBodyBytes = ByteSize.toNumberUnsafe(maxBodySize)
+
+const jsonType = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+/** Reads the body ahead of the endpoint, which then finds it read. */
+export const jsonBody: Layer.Layer<JsonBody> = Layer.succeed(
+  JsonBody,
+  Effect.fnUntraced(function* (handle) {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    if (hasBody(request)) {
+      yield* checkType(request)
+    }
+    if (Number(request.headers["content-length"]) > maxBodyBytes) {
+      return yield* failTooLarge
+    }
+    const bytes = yield* request.arrayBuffer.pipe(
+      Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize),
+      Effect.catch(failUnread)
+    )
+    yield* Effect.try({
+      try: () => utf8.decode(bytes),
+      catch: () => undefined
+    }).pipe(Effect.catch(() => failInvalid([{ path: "body", message: "Expected valid UTF-8" }])))
+    return yield* handle
+  })
+)
+
+/** A body that ends too early or arrives garbled is mostly answered to nobody: the client is gone. */
+const failUnread = (
+  error: HttpServerError.HttpServerError
+): Effect.Effect<never, Problem<"payload_too_large"> | InvalidProblem> =>
+  error.reason._tag === "RequestParseError" && error.reason.reason === "BodyTooLarge"
+    ? failTooLarge
+    : failInvalid([{ path: "body", message: "Expected a whole body" }])
+
+const failTooLarge = fail("payload_too_large", "The body is larger than 64 KiB.")
+
+/** RFC 9112, section 6.3: a request has a body if one of these announces it. */
+const hasBody = (request: HttpServerRequest.HttpServerRequest): boolean =>
+  request.headers["transfer-encoding"] !== undefined || (request.headers["content-length"] ?? "0") !== "0"
+
+const checkType = (request: HttpServerRequest.HttpServerRequest) => {
+  if (!jsonType.test(request.headers["content-type"] ?? "")) {
+    return fail("unsupported_media_type", "The body must be `application/json` in UTF-8, and be declared as that.")
+  }
+  return (request.headers["content-encoding"] ?? "identity") === "identity"
+    ? Effect.void
+    : fail("unsupported_media_type", "The body must not be compressed.")
+}
+
+/** The part of a request that an issue without a path is about. */
+const slots = {
+  Params: "path",
+  Query: "query",
+  Headers: "headers",
+  Payload: "body"
+}
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+export const validRequest: Layer.Layer<ValidRequest> = HttpApiMiddleware.layerSchemaErrorTransform(
+  ValidRequest,
+  (error) =>
+    error.kind === "Body" || error.kind === "ResponseHeaders"
+      ? Effect.fail(error)
+      : failInvalid(invalidValues(error.cause, slots[error.kind]))
+)
+
+const invalidValues = (error: Schema.SchemaError, slot: string): ReadonlyArray<InvalidValue> =>
+  formatIssue(error.issue).issues.map(({ path, message }) => ({
+    path:
+      path === undefined || path.length === 0
+        ? slot
+        : path.map((key) => String(Predicate.isObject(key) ? key.key : key)).join("."),
+    message
+  }))

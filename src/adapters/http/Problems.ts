@@ -1,0 +1,197 @@
+import { Context, Effect, Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { ProblemDetails } from "effect/http"
+import { HttpApiSchema } from "effect/http-api"
+import { ConversationId, ToolCall, TurnId } from "../../domain/model/Conversation.ts"
+import { UsageSummary } from "../../domain/model/Turn.ts"
+
+/** The id of the request at hand: its answer's `X-Request-Id`, the `request_id` of its problem, and what logs are found by. */
+export const RequestId = Context.Reference<string>("turnkeeper/adapters/http/RequestId", {
+  defaultValue: SecureRandom.uuidV4Unsafe
+})
+
+/** What can go wrong, as clients see it: the code is for programs, the title for people. */
+const problems = {
+  invalid_request: { status: 400, title: "The request is not valid" },
+  unauthorized: { status: 401, title: "A valid token is needed" },
+  forbidden: { status: 403, title: "This belongs to another user" },
+  not_found: { status: 404, title: "There is no such thing" },
+  method_not_allowed: { status: 405, title: "The method is not allowed here" },
+  conversation_busy: { status: 409, title: "Another turn of this conversation is running" },
+  turn_in_progress: { status: 409, title: "The turn under this key is still running" },
+  payload_too_large: { status: 413, title: "The body is too large" },
+  unsupported_media_type: { status: 415, title: "The body is of another type" },
+  idempotency_key_reused: { status: 422, title: "The key was used for another request" },
+  rate_limited: { status: 429, title: "Too many turns" },
+  internal: { status: 500, title: "Something went wrong here" },
+  model_failed: { status: 502, title: "The language model failed" },
+  step_limit: { status: 502, title: "The agent did not come to an end" },
+  abandoned: { status: 502, title: "The turn was given up" },
+  unavailable: { status: 503, title: "Not available at the moment" }
+} as const
+
+export type Code = keyof typeof problems
+
+/**
+ * An RFC 9457 problem. `error` repeats its words where clients of OpenAI's API look for them.
+ *
+ * The names are those of the wire: a problem is made to be sent, and nothing here reads one.
+ */
+export interface Problem<C extends Code> {
+  readonly type: `urn:turnkeeper:problem:${C}`
+  readonly title: string
+  readonly status: (typeof problems)[C]["status"]
+  readonly detail: string
+  readonly request_id: string
+  readonly error: { readonly message: string; readonly code: C }
+}
+
+/** A problem of the request with this id. */
+export const problemOf = <const C extends Code>(code: C, detail: string, requestId: string): Problem<C> => ({
+  type: `urn:turnkeeper:problem:${code}`,
+  title: problems[code].title,
+  status: problems[code].status,
+  detail,
+  request_id: requestId,
+  error: { message: detail, code }
+})
+
+/** A problem of the request at hand. */
+export const problem = <const C extends Code>(code: C, detail: string): Effect.Effect<Problem<C>> =>
+  Effect.map(RequestId, (requestId) => problemOf(code, detail, requestId))
+
+/** Fails the request at hand with a problem. */
+export const fail = <const C extends Code>(code: C, detail: string): Effect.Effect<never, Problem<C>> =>
+  Effect.flatMap(problem(code, detail), Effect.fail)
+
+/** Fails the request at hand, and tells after how many milliseconds it may be worth trying again. */
+export const failForNow = <const C extends Code>(code: C, detail: string, retryAfterMillis: number) =>
+  Effect.flatMap(problem(code, detail), (body) =>
+    Effect.fail(HttpApiSchema.withHeaders({ body, headers: { "retry-after": retryAfterSeconds(retryAfterMillis) } }))
+  )
+
+/** RFC 9110, section 10.2.3: whole seconds; rounded up, and never "at once". */
+const retryAfterSeconds = (millis: number): string => String(Math.max(1, Math.ceil(millis / 1000)))
+
+/** One value of a request that does not fit: its name in the path, query, headers or body (`body` for all of it), and why. */
+export const InvalidValue = Schema.Struct({ path: Schema.String, message: Schema.String })
+export type InvalidValue = typeof InvalidValue.Type
+
+export interface InvalidProblem extends Problem<"invalid_request"> {
+  readonly errors: ReadonlyArray<InvalidValue>
+}
+
+/** Fails the request at hand because of these values. What was sent is not repeated. */
+export const failInvalid = (errors: ReadonlyArray<InvalidValue>): Effect.Effect<never, InvalidProblem> =>
+  Effect.flatMap(
+    problem("invalid_request", errors.map((error) => `${error.path}: ${error.message}`).join("; ")),
+    (body) => Effect.fail({ ...body, errors })
+  )
+
+const codeSchema = <const C extends Code, Fields extends Schema.Struct.Fields>(
+  identifier: string,
+  codes: readonly [C, ...ReadonlyArray<C>],
+  description: string,
+  fields: Fields
+) => {
+  const status: (typeof problems)[C]["status"] = problems[codes[0]].status
+  return Schema.Struct({
+    type: Schema.Literals(codes.map((code): `urn:turnkeeper:problem:${C}` => `urn:turnkeeper:problem:${code}`)),
+    title: Schema.String,
+    status: Schema.Literal(status),
+    detail: Schema.String,
+    request_id: Schema.String,
+    error: Schema.Struct({ message: Schema.String, code: Schema.Literals(codes) }),
+    ...fields
+  }).pipe(
+    Schema.annotateEncoded({ identifier }),
+    Schema.annotate({ description }),
+    HttpApiSchema.status(status),
+    HttpApiSchema.asJson({ contentType: ProblemDetails.contentType })
+  )
+}
+
+const RetryAfter = {
+  "retry-after": Schema.String.annotate({ description: "After how many seconds it may be worth trying again" })
+}
+
+export const InvalidRequest = codeSchema(
+  "InvalidRequest",
+  ["invalid_request"],
+  "The request does not fit its schema, or is not JSON",
+  {
+    errors: Schema.Array(InvalidValue)
+  }
+)
+
+export const Unauthorized = HttpApiSchema.WithHeaders(
+  codeSchema("Unauthorized", ["unauthorized"], "No token, or one that is unknown, expired, revoked or malformed", {}),
+  { "www-authenticate": Schema.String }
+)
+
+export const Forbidden = codeSchema("Forbidden", ["forbidden"], "The path's user is not the token's user", {})
+
+export const NotFound = codeSchema("NotFound", ["not_found"], "This user has no such conversation or task", {})
+
+export const Conflict = HttpApiSchema.WithHeaders(
+  codeSchema(
+    "Conflict",
+    ["conversation_busy", "turn_in_progress"],
+    "Another turn of this conversation, or the turn under this key, is running",
+    {}
+  ),
+  RetryAfter
+)
+
+export const PayloadTooLarge = codeSchema(
+  "PayloadTooLarge",
+  ["payload_too_large"],
+  "The body is larger than 64 KiB",
+  {}
+)
+
+export const UnsupportedMediaType = codeSchema(
+  "UnsupportedMediaType",
+  ["unsupported_media_type"],
+  "The body is not `application/json`",
+  {}
+)
+
+export const IdempotencyKeyReused = codeSchema(
+  "IdempotencyKeyReused",
+  ["idempotency_key_reused"],
+  "This `Idempotency-Key` was used with another body",
+  {}
+)
+
+export const RateLimited = HttpApiSchema.WithHeaders(
+  codeSchema("RateLimited", ["rate_limited"], "The user has begun too many turns within a minute", {}),
+  RetryAfter
+)
+
+export const Internal = codeSchema("Internal", ["internal"], "A bug; nothing more is told", {})
+
+export const TurnFailed = codeSchema(
+  "TurnFailed",
+  ["model_failed", "step_limit", "abandoned"],
+  "The turn failed; the tool calls that did take effect are listed",
+  {
+    conversation_id: ConversationId,
+    turn_id: TurnId,
+    tool_calls: Schema.Array(ToolCall),
+    usage: UsageSummary,
+    retryable: Schema.Boolean.annotate({
+      description: "Whether the same request under the same `Idempotency-Key` goes on where this one stopped"
+    })
+  }
+)
+
+export const Unavailable = HttpApiSchema.WithHeaders(
+  codeSchema(
+    "Unavailable",
+    ["unavailable"],
+    "The database or the key server is out of reach, or this instance is shutting down",
+    {}
+  ),
+  RetryAfter
+)

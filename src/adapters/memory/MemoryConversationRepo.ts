@@ -1,0 +1,468 @@
+import { Clock, DateTime, Effect, Layer, Option } from "effect"
+import type { Conversation, ConversationId, TurnId } from "../../domain/model/Conversation.ts"
+import { ConversationNotFound } from "../../domain/model/Errors.ts"
+import { addUsage, noUsage } from "../../domain/model/Turn.ts"
+import type { UserId } from "../../domain/model/User.ts"
+import {
+  type BeginOutcome,
+  type Claim,
+  type Claimed,
+  ConversationRepo,
+  type Failed,
+  type StoredCall,
+  type TakeUpOutcome,
+  type TurnPolicy,
+  type TurnRef
+} from "../../ports/ConversationRepo.ts"
+import {
+  type ConversationRow,
+  MemoryStore,
+  stateOf,
+  type TurnRow,
+  type UserState,
+  withEntry,
+  withoutEntry
+} from "./MemoryStore.ts"
+
+/** `ConversationRepo` in memory, with leases by the `Clock`: the same protocol as in the database, step for step. */
+export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.effect(
+  ConversationRepo,
+  Effect.gen(function*() {
+    const { exclusively, transaction, users } = yield* MemoryStore
+
+    const at = <A, E = never>(f: (now: number) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      exclusively(Effect.flatMap(Clock.currentTimeMillis, f))
+    const now = <A>(f: (now: number) => A): Effect.Effect<A> =>
+      exclusively(Effect.map(Clock.currentTimeMillis, f))
+
+    const update = (userId: UserId, f: (state: UserState) => Partial<UserState>): void => {
+      const state = stateOf(users, userId)
+      users.set(userId, { ...state, ...f(state) })
+    }
+    const putTurn = (userId: UserId, turn: TurnRow): TurnRow => {
+      update(userId, (state) => ({ turns: withEntry(state.turns, turn.id, turn) }))
+      return turn
+    }
+    const putConversation = (userId: UserId, conversation: ConversationRow): void =>
+      update(userId, (state) => ({ conversations: withEntry(state.conversations, conversation.id, conversation) }))
+    const turnOf = ({ turnId, userId }: TurnRef): TurnRow | undefined => stateOf(users, userId).turns.get(turnId)
+    const conversationOf = (userId: UserId, id: ConversationId): ConversationRow | undefined =>
+      stateOf(users, userId).conversations.get(id)
+    const found = (userId: UserId, conversationId: ConversationId) => {
+      const conversation = conversationOf(userId, conversationId)
+      return conversation === undefined
+        ? Effect.fail(new ConversationNotFound({ conversationId }))
+        : Effect.succeed(conversation)
+    }
+
+    const claimed = (userId: UserId, turn: TurnRow, policy: TurnPolicy): Claimed => {
+      const conversation = conversationOf(userId, turn.conversationId)
+      const inWindow = (row: { readonly seq: number }) => row.seq > turn.seq - policy.historyMessages
+      return {
+        _tag: "Claimed",
+        turn: {
+          claim: { userId, conversationId: turn.conversationId, turnId: turn.id, fence: turn.fence },
+          seq: turn.seq,
+          steps: turn.steps,
+          usage: turn.usage,
+          context: turn.context,
+          history: {
+            messages: (conversation?.messages ?? []).filter(inWindow)
+              .map(({ content, role, seq }) => ({ seq, role, content })),
+            steps: (conversation?.steps ?? []).filter(inWindow),
+            calls: (conversation?.calls ?? []).filter(inWindow)
+          }
+        }
+      }
+    }
+
+    const failed = (userId: UserId, turn: TurnRow, retryable: boolean): Failed => ({
+      _tag: "Failed",
+      turn: {
+        userId,
+        conversationId: turn.conversationId,
+        turnId: turn.id,
+        failure: turn.failure ?? { code: "abandoned" },
+        retryable: turn.retryable && retryable,
+        usage: turn.usage,
+        calls: conversationOf(userId, turn.conversationId)?.calls.filter((call) => call.seq === turn.seq) ?? []
+      }
+    })
+
+    const takeUp = (
+      ref: TurnRef,
+      holder: string,
+      policy: TurnPolicy,
+      byKey: boolean,
+      now: number
+    ): TakeUpOutcome => {
+      const { userId } = ref
+      const turn = turnOf(ref)
+      if (turn === undefined || turn.status === "deleted") return { _tag: "Gone" }
+      if (turn.response !== null) return { _tag: "Completed", turnId: turn.id, body: turn.response }
+      if (turn.status === "running") {
+        if (turn.holder === holder) return claimed(userId, turn, policy)
+        if (leaseHolds(turn, now, policy.leaseMillis)) {
+          return {
+            _tag: "Running",
+            turn: { userId, conversationId: turn.conversationId, turnId: turn.id },
+            retryAfterMillis: Math.ceil(turn.leaseUntil - now)
+          }
+        }
+        if (turn.attempts >= policy.maxAttempts) {
+          return failed(
+            userId,
+            putTurn(userId, {
+              ...turn,
+              status: "failed",
+              failure: { code: "abandoned" },
+              retryable: false,
+              finishedAt: now,
+              fence: turn.fence + 1
+            }),
+            false
+          )
+        }
+      } else if (
+        !byKey || !turn.retryable || conversationOf(userId, turn.conversationId)?.lastTurnId !== turn.id
+      ) {
+        return failed(userId, turn, false)
+      }
+      return claimed(
+        userId,
+        putTurn(userId, {
+          ...turn,
+          status: "running",
+          fence: turn.fence + 1,
+          holder,
+          leaseUntil: now + policy.leaseMillis,
+          attempts: turn.status === "failed" ? 1 : turn.attempts + 1,
+          failure: null,
+          retryable: false,
+          finishedAt: null
+        }),
+        policy
+      )
+    }
+
+    /** The fence: `done` when a write of this claim is committed already. */
+    const fence = (claim: Claim, steps: number): "ok" | "done" | "lost" => {
+      const turn = turnOf(claim)
+      if (turn === undefined || turn.fence !== claim.fence) return "lost"
+      if (turn.status !== "running" || turn.steps === steps + 1) return "done"
+      return turn.steps === steps ? "ok" : "lost"
+    }
+
+    return ConversationRepo.of({
+      begin: (request, policy) =>
+        now((now): BeginOutcome => {
+          const { userId } = request
+          const state = stateOf(users, userId)
+          const key = Option.getOrNull(request.idempotencyKey)
+
+          const same = key === null
+            ? state.turns.get(request.turnId)
+            : [...state.turns.values()].find((turn) => turn.idempotencyKey === key)
+          if (same !== undefined) {
+            return same.fingerprint === request.fingerprint
+              ? takeUp({ userId, conversationId: same.conversationId, turnId: same.id }, request.holder, policy, true, now)
+              : { _tag: "KeyReused" }
+          }
+
+          const conversation = Option.map(request.conversationId, (id) => state.conversations.get(id))
+          if (Option.isSome(conversation)) {
+            if (conversation.value === undefined) return { _tag: "NotFound" }
+            const last = state.turns.get(conversation.value.lastTurnId)
+            if (last?.status === "running") {
+              const ref = { userId, conversationId: last.conversationId, turnId: last.id }
+              const outcome = takeUp(ref, request.holder, policy, false, now)
+              if (outcome._tag === "Claimed") return { _tag: "ClaimedOther", turn: outcome.turn }
+              if (outcome._tag === "Running") return { _tag: "Busy", retryAfterMillis: outcome.retryAfterMillis }
+            }
+          }
+
+          if (policy.turnsPerMinute !== null) {
+            const each = 60_000 / policy.turnsPerMinute
+            const wait = state.fullAt - now - 60_000 + each
+            if (wait > 0) return { _tag: "RateLimited", retryAfterMillis: Math.ceil(wait) }
+            update(userId, () => ({ fullAt: Math.max(state.fullAt, now) + each }))
+          }
+
+          const before = Option.getOrUndefined(conversation)
+          const conversationId = before?.id ?? request.newConversationId
+          const seq = (before?.messages.length ?? 0) + 1
+          const turn: TurnRow = {
+            id: request.turnId,
+            conversationId,
+            idempotencyKey: key,
+            fingerprint: request.fingerprint,
+            status: "running",
+            holder: request.holder,
+            fence: 1,
+            leaseUntil: now + policy.leaseMillis,
+            attempts: 1,
+            steps: 0,
+            seq,
+            context: request.context,
+            usage: noUsage,
+            response: null,
+            failure: null,
+            retryable: false,
+            finishedAt: null
+          }
+          putTurn(userId, turn)
+          putConversation(userId, {
+            id: conversationId,
+            title: before?.title ?? request.title,
+            lastTurnId: turn.id,
+            createdAt: before?.createdAt ?? now,
+            updatedAt: now,
+            messages: [...before?.messages ?? [], {
+              id: request.messageId,
+              seq,
+              turnId: turn.id,
+              role: "user",
+              content: request.content,
+              createdAt: now
+            }],
+            steps: before?.steps ?? [],
+            calls: before?.calls ?? []
+          })
+          return claimed(userId, turn, policy)
+        }),
+      takeUp: (turn, holder, policy) => now((now) => takeUp(turn, holder, policy, false, now)),
+      step: (claim, request, execute, leaseMillis) =>
+        transaction(
+          claim.userId,
+          Effect.gen(function*() {
+            const state = fence(claim, request.steps)
+            const before = turnOf(claim)
+            if (state === "lost" || before?.status !== "running") return { _tag: "Lost" } as const
+            const step = request.steps + 1
+            if (state === "done") {
+              const conversation = conversationOf(claim.userId, claim.conversationId)
+              return {
+                _tag: "Committed",
+                calls: conversation?.calls.filter((call) => call.seq === before.seq && call.step === step) ?? []
+              } as const
+            }
+            const results = yield* execute
+            const now = yield* Clock.currentTimeMillis
+            const conversation = yield* Effect.orDie(found(claim.userId, claim.conversationId))
+            const calls = request.calls.flatMap((call, position): ReadonlyArray<StoredCall> => {
+              const result = results[position]
+              return result === undefined ? [] : [{ ...call, ...result, seq: before.seq, step, position }]
+            })
+            putTurn(claim.userId, {
+              ...before,
+              steps: step,
+              usage: addUsage(before.usage, request.usage),
+              leaseUntil: now + leaseMillis
+            })
+            putConversation(claim.userId, {
+              ...conversation,
+              steps: [...conversation.steps, { seq: before.seq, step, content: request.content }],
+              calls: [...conversation.calls, ...calls]
+            })
+            return { _tag: "Committed", calls } as const
+          })
+        ),
+      complete: (claim, request) =>
+        now((now) => {
+          const state = fence(claim, request.steps)
+          const turn = turnOf(claim)
+          const conversation = conversationOf(claim.userId, claim.conversationId)
+          if (state === "lost" || turn === undefined || conversation === undefined) return { _tag: "Lost" }
+          if (state === "done") {
+            return turn.status === "completed" && turn.response !== null
+              ? { _tag: "Completed", turnId: turn.id, body: turn.response }
+              : { _tag: "Lost" }
+          }
+          putTurn(claim.userId, {
+            ...turn,
+            status: "completed",
+            response: request.response,
+            usage: addUsage(turn.usage, request.usage),
+            finishedAt: now
+          })
+          putConversation(claim.userId, {
+            ...conversation,
+            updatedAt: now,
+            messages: [...conversation.messages, {
+              id: request.messageId,
+              seq: conversation.messages.length + 1,
+              turnId: turn.id,
+              role: "assistant",
+              content: request.content,
+              createdAt: now
+            }]
+          })
+          return { _tag: "Completed", turnId: turn.id, body: request.response }
+        }),
+      fail: (claim, request) =>
+        now((now) => {
+          const state = fence(claim, request.steps)
+          const turn = turnOf(claim)
+          if (state === "lost" || turn === undefined) return { _tag: "Lost" }
+          if (state === "done") return turn.status === "failed" ? failed(claim.userId, turn, true) : { _tag: "Lost" }
+          return failed(
+            claim.userId,
+            putTurn(claim.userId, {
+              ...turn,
+              status: "failed",
+              failure: request.failure,
+              retryable: request.retryable,
+              usage: addUsage(turn.usage, request.usage),
+              finishedAt: now
+            }),
+            true
+          )
+        }),
+      renew: (claims, leaseMillis) =>
+        now((now) =>
+          claims.flatMap((claim): ReadonlyArray<TurnId> => {
+            const turn = turnOf(claim)
+            if (turn?.status !== "running" || turn.fence !== claim.fence) return [claim.turnId]
+            putTurn(claim.userId, { ...turn, leaseUntil: now + leaseMillis })
+            return []
+          })
+        ),
+      handBack: (claims) =>
+        now(() => {
+          for (const claim of claims) {
+            const turn = turnOf(claim)
+            if (turn?.status === "running" && turn.fence === claim.fence) {
+              putTurn(claim.userId, {
+                ...turn,
+                leaseUntil: Number.NEGATIVE_INFINITY,
+                fence: turn.fence + 1,
+                attempts: turn.attempts - 1
+              })
+            }
+          }
+        }),
+      settled: (turns, leaseMillis) =>
+        now((now) =>
+          turns.filter((ref) => {
+            const turn = turnOf(ref)
+            return turn?.status !== "running" || !leaseHolds(turn, now, leaseMillis)
+          }).map((ref) => ref.turnId)
+        ),
+      abandoned: (limit, leaseMillis) =>
+        now((now) =>
+          [...users].flatMap(([userId, state]) =>
+            [...state.turns.values()]
+              .filter((turn) => turn.status === "running" && !leaseHolds(turn, now, leaseMillis))
+              .map((turn) => ({ userId, conversationId: turn.conversationId, turnId: turn.id }))
+          ).slice(0, limit)
+        ),
+      expireLeases: now(() => {
+        for (const [userId, state] of users) {
+          for (const turn of state.turns.values()) {
+            if (turn.status === "running") putTurn(userId, { ...turn, leaseUntil: Number.NEGATIVE_INFINITY })
+          }
+        }
+      }),
+      forgetDeleted: (afterMillis) =>
+        now((now) => {
+          for (const [userId, state] of users) {
+            for (const turn of state.turns.values()) {
+              if (turn.status === "deleted" && (turn.finishedAt ?? now) < now - afterMillis) {
+                update(userId, ({ turns }) => ({ turns: withoutEntry(turns, turn.id) }))
+              }
+            }
+          }
+        }),
+
+      list: (userId, { after, limit }) =>
+        now(() => {
+          const behind = Option.match(after, {
+            onNone: () => () => true,
+            onSome: (cursor) => (row: ConversationRow) =>
+              byActivity(row, { updatedAt: DateTime.toEpochMillis(cursor.updatedAt), id: cursor.id }) > 0
+          })
+          const rows = [...stateOf(users, userId).conversations.values()].filter(behind).sort(byActivity)
+          return { items: rows.slice(0, limit).map(toConversation), hasMore: rows.length > limit }
+        }),
+      get: (userId, conversationId) => at(() => Effect.map(found(userId, conversationId), toConversation)),
+      rename: (userId, conversationId, title) =>
+        at(() =>
+          Effect.map(found(userId, conversationId), (conversation) => {
+            putConversation(userId, { ...conversation, title })
+            return toConversation({ ...conversation, title })
+          })
+        ),
+      remove: (userId, conversationId) =>
+        at((now) =>
+          Effect.map(found(userId, conversationId), () => {
+            for (const turn of stateOf(users, userId).turns.values()) {
+              if (turn.conversationId !== conversationId || turn.status === "deleted") continue
+              update(userId, ({ turns }) => ({
+                turns: turn.idempotencyKey === null
+                  ? withoutEntry(turns, turn.id)
+                  : withEntry(turns, turn.id, {
+                    ...turn,
+                    status: "deleted",
+                    fence: turn.fence + 1,
+                    context: { userName: "" },
+                    response: null,
+                    failure: null,
+                    retryable: false,
+                    finishedAt: now
+                  })
+              }))
+            }
+            update(userId, ({ conversations }) => ({ conversations: withoutEntry(conversations, conversationId) }))
+          })
+        ),
+      messages: (userId, conversationId, { after, limit, order }) =>
+        at(() =>
+          Effect.map(found(userId, conversationId), (conversation) => {
+            const ordered = order === "asc" ? conversation.messages : conversation.messages.toReversed()
+            const rows = ordered.filter((row) =>
+              Option.isNone(after) || (order === "asc" ? row.seq > after.value : row.seq < after.value)
+            )
+            return {
+              items: rows.slice(0, limit).map((row) => {
+                const status = stateOf(users, userId).turns.get(row.turnId)?.status
+                const callsOf = row.role === "assistant"
+                  ? row.seq - 1
+                  : status === "running" || status === "failed"
+                  ? row.seq
+                  : 0
+                return {
+                  id: row.id,
+                  seq: row.seq,
+                  turnId: row.turnId,
+                  turnStatus: status === undefined || status === "deleted" ? "completed" : status,
+                  role: row.role,
+                  content: row.content,
+                  createdAt: DateTime.makeUnsafe(row.createdAt),
+                  calls: conversation.calls.filter((call) => call.seq === callsOf)
+                }
+              }),
+              hasMore: rows.length > limit
+            }
+          })
+        ),
+      eraseUser: (userId) => now(() => void users.delete(userId)),
+      check: Effect.void
+    })
+  })
+)
+
+/** A lease much further ahead than its length counts as over: the clock was set back. */
+const leaseHolds = (turn: TurnRow, now: number, leaseMillis: number): boolean =>
+  turn.leaseUntil > now && turn.leaseUntil <= now + leaseMillis + 1000
+
+const byActivity = (
+  a: { readonly updatedAt: number; readonly id: string },
+  b: { readonly updatedAt: number; readonly id: string }
+): number => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+
+const toConversation = (row: ConversationRow): Conversation => ({
+  id: row.id,
+  title: row.title,
+  createdAt: DateTime.makeUnsafe(row.createdAt),
+  updatedAt: DateTime.makeUnsafe(row.updatedAt)
+})

@@ -1,0 +1,491 @@
+import { Array, DateTime, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import {
+  Conversation,
+  ConversationId,
+  MessageId,
+  ToolCallId,
+  TurnId,
+  TurnStatus
+} from "../../domain/model/Conversation.ts"
+import { ConversationNotFound, StorageUnavailable } from "../../domain/model/Errors.ts"
+import { Failure } from "../../domain/model/Turn.ts"
+import { UserId } from "../../domain/model/User.ts"
+import {
+  type BeginOutcome,
+  type Claim,
+  type ClaimedTurn,
+  ConversationRepo,
+  type FailedTurn,
+  type Lost,
+  type Page,
+  type StoredCall
+} from "../../ports/ConversationRepo.ts"
+import { asStorage, isConflict, isLockTimeout, sqlDefectsAsFailures } from "./errors.ts"
+import { latestMigration, migrationsTable } from "./migrations.ts"
+
+const Ints = Schema.NullOr(Schema.Array(Schema.Int))
+const Texts = Schema.NullOr(Schema.Array(Schema.String))
+const CallStatus = Schema.Literals(["success", "error"])
+
+const callColumns = {
+  call_ids: Schema.NullOr(Schema.Array(ToolCallId)),
+  call_seqs: Ints,
+  call_steps: Ints,
+  call_positions: Ints,
+  call_provider_ids: Texts,
+  call_tools: Texts,
+  call_arguments: Texts,
+  call_results: Texts,
+  call_statuses: Schema.NullOr(Schema.Array(CallStatus))
+}
+const CallColumns = Schema.Struct(callColumns)
+
+const historyColumns = {
+  message_seqs: Ints,
+  message_roles: Schema.NullOr(Schema.Array(Schema.Literals(["user", "assistant"]))),
+  message_contents: Texts,
+  step_seqs: Ints,
+  step_numbers: Ints,
+  step_contents: Texts
+}
+
+const retryMillis = { retry_ms: Schema.Int }
+
+const ClaimedRow = Schema.Struct({
+  outcome: Schema.Literals(["claimed", "claimed_other"]),
+  turn_id: TurnId,
+  conversation_id: ConversationId,
+  fence: Schema.Int,
+  steps: Schema.Int,
+  seq: Schema.Int,
+  prompt_tokens: Schema.Int,
+  completion_tokens: Schema.Int,
+  context: Schema.fromJsonString(Schema.Struct({ userName: Schema.String })),
+  ...historyColumns,
+  ...callColumns
+})
+const FailedRow = Schema.Struct({
+  outcome: Schema.Literal("failed"),
+  turn_id: TurnId,
+  conversation_id: ConversationId,
+  failure: Schema.fromJsonString(Failure),
+  retryable: Schema.Boolean,
+  prompt_tokens: Schema.Int,
+  completion_tokens: Schema.Int,
+  ...callColumns
+})
+const OutcomeRow = Schema.Union([
+  ClaimedRow,
+  FailedRow,
+  Schema.Struct({ outcome: Schema.Literal("completed"), turn_id: TurnId, body: Schema.String }),
+  Schema.Struct({
+    outcome: Schema.Literal("running"),
+    turn_id: TurnId,
+    conversation_id: ConversationId,
+    ...retryMillis
+  }),
+  Schema.Struct({ outcome: Schema.Literals(["busy", "rate_limited"]), ...retryMillis }),
+  Schema.Struct({ outcome: Schema.Literals(["gone", "lost", "key_reused", "not_found"]) })
+])
+type OutcomeRow = typeof OutcomeRow.Type
+
+const decodeOutcome = Schema.decodeUnknownSync(OutcomeRow)
+const decodeCompleted = Schema.decodeUnknownSync(
+  Schema.Union([
+    Schema.Struct({ outcome: Schema.Literal("completed"), body: Schema.String }),
+    Schema.Struct({ outcome: Schema.Literal("lost") })
+  ])
+)
+const decodeStepBegun = Schema.decodeUnknownSync(Schema.Struct({ state: Schema.Literals(["ok", "done", "lost"]) }))
+const decodeSeq = Schema.decodeUnknownSync(Schema.Struct({ seq: Schema.Int }))
+const decodeCalls = Schema.decodeUnknownSync(CallColumns)
+const decodeTurnIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: TurnId })))
+const decodeTurnRefs = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ user_id: UserId, conversation_id: ConversationId, turn_id: TurnId }))
+)
+const ConversationRow = Schema.Struct({
+  id: ConversationId,
+  title: Schema.String,
+  created_at: Schema.DateTimeUtcFromDate,
+  updated_at: Schema.DateTimeUtcFromDate
+})
+const decodeConversations = Schema.decodeUnknownSync(Schema.Array(ConversationRow))
+const decodeMessages = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({
+    id: MessageId,
+    seq: Schema.Int,
+    turn_id: TurnId,
+    turn_status: TurnStatus,
+    role: Schema.Literals(["user", "assistant"]),
+    content: Schema.String,
+    created_at: Schema.DateTimeUtcFromDate,
+    ...callColumns
+  }))
+)
+const decodeDeleted = Schema.decodeUnknownSync(Schema.Struct({ deleted: Schema.Boolean }))
+const isNoMessage = Schema.is(Schema.Struct({ seq: Schema.Null }))
+const decodeMigrations = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ latest: Schema.NullOr(Schema.Int) })))
+
+/** Makes rows of the parallel columns that the database answers: several times as quick to read as one json. */
+const toCalls = (row: typeof CallColumns.Type): ReadonlyArray<StoredCall> =>
+  (row.call_ids ?? []).map((id, i) => ({
+    id,
+    seq: at(row.call_seqs, i),
+    step: at(row.call_steps, i),
+    position: at(row.call_positions, i),
+    providerCallId: at(row.call_provider_ids, i),
+    toolName: at(row.call_tools, i),
+    arguments: at(row.call_arguments, i),
+    result: at(row.call_results, i),
+    status: at(row.call_statuses, i)
+  }))
+
+const at = <A>(column: ReadonlyArray<A> | null, index: number): A => Array.getUnsafe(column ?? [], index)
+
+const toClaimed = (userId: UserId, row: typeof ClaimedRow.Type): ClaimedTurn => ({
+  claim: { userId, conversationId: row.conversation_id, turnId: row.turn_id, fence: row.fence },
+  seq: row.seq,
+  steps: row.steps,
+  usage: { promptTokens: row.prompt_tokens, completionTokens: row.completion_tokens },
+  context: row.context,
+  history: {
+    messages: (row.message_seqs ?? []).map((seq, i) => ({
+      seq,
+      role: at(row.message_roles, i),
+      content: at(row.message_contents, i)
+    })),
+    steps: (row.step_seqs ?? []).map((seq, i) => ({
+      seq,
+      step: at(row.step_numbers, i),
+      content: at(row.step_contents, i)
+    })),
+    calls: toCalls(row)
+  }
+})
+
+const toFailed = (userId: UserId, row: typeof FailedRow.Type): FailedTurn => ({
+  userId,
+  conversationId: row.conversation_id,
+  turnId: row.turn_id,
+  failure: row.failure,
+  retryable: row.retryable,
+  usage: { promptTokens: row.prompt_tokens, completionTokens: row.completion_tokens },
+  calls: toCalls(row)
+})
+
+const toOutcome = (userId: UserId, row: OutcomeRow): BeginOutcome | Lost => {
+  switch (row.outcome) {
+    case "claimed":
+      return { _tag: "Claimed", turn: toClaimed(userId, row) }
+    case "claimed_other":
+      return { _tag: "ClaimedOther", turn: toClaimed(userId, row) }
+    case "failed":
+      return { _tag: "Failed", turn: toFailed(userId, row) }
+    case "completed":
+      return { _tag: "Completed", turnId: row.turn_id, body: row.body }
+    case "running":
+      return {
+        _tag: "Running",
+        turn: { userId, conversationId: row.conversation_id, turnId: row.turn_id },
+        retryAfterMillis: row.retry_ms
+      }
+    case "busy":
+      return { _tag: "Busy", retryAfterMillis: row.retry_ms }
+    case "rate_limited":
+      return { _tag: "RateLimited", retryAfterMillis: row.retry_ms }
+    case "gone":
+      return { _tag: "Gone" }
+    case "lost":
+      return { _tag: "Lost" }
+    case "key_reused":
+      return { _tag: "KeyReused" }
+    case "not_found":
+      return { _tag: "NotFound" }
+  }
+}
+
+const toConversation = (row: typeof ConversationRow.Type): Conversation => ({
+  id: row.id,
+  title: row.title,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at
+})
+
+const toPage = <A>(items: ReadonlyArray<A>, limit: number): Page<A> => ({
+  items: items.slice(0, limit),
+  hasMore: items.length > limit
+})
+
+/** What the functions of the database answer beyond what an operation knows is a bug of theirs. */
+const unexpected = (operation: string, outcome: { readonly _tag: string }): Effect.Effect<never> =>
+  Effect.die(new Error(`${operation} was answered ${outcome._tag}`))
+
+/** `ConversationRepo` on PostgreSQL: the turn protocol is in the functions of `migrations.ts`. */
+export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = Layer.effect(
+  ConversationRepo,
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+
+    const first = (rows: ReadonlyArray<unknown>): unknown => rows[0]
+
+    // A begin or a take-up holds up whatever shares its connection, so it waits for a lock for 100 ms only, and then
+    // makes way before it tries again.
+    const retryLocks = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.retry(effect, {
+        schedule: Schedule.jittered(Schedule.spaced("50 millis")),
+        times: 30,
+        while: isLockTimeout
+      })
+
+    const found = (conversationId: ConversationId) => (rows: ReadonlyArray<unknown>) =>
+      Option.match(Array.head(decodeConversations(rows)), {
+        onNone: () => Effect.fail(new ConversationNotFound({ conversationId })),
+        onSome: (row) => Effect.succeed(toConversation(row))
+      })
+
+    const begin = asStorage("ConversationRepo.begin")
+    const takeUp = asStorage("ConversationRepo.takeUp")
+    const step = asStorage("ConversationRepo.step")
+    const complete = asStorage("ConversationRepo.complete")
+    const fail = asStorage("ConversationRepo.fail")
+    const renew = asStorage("ConversationRepo.renew")
+    const settled = asStorage("ConversationRepo.settled")
+
+    const readStep = (claim: Claim, number: number) =>
+      Effect.map(
+        sql`select array_agg(c.id) call_ids, array_agg(c.seq) call_seqs, array_agg(c.step) call_steps,
+            array_agg(c.position) call_positions, array_agg(c.provider_call_id) call_provider_ids,
+            array_agg(c.tool_name) call_tools, array_agg(c.arguments::text) call_arguments,
+            array_agg(c.result::text) call_results, array_agg(c.status) call_statuses
+          from (select x.* from turns t join tool_calls x
+              on x.user_id = t.user_id and x.conversation_id = t.conversation_id and x.seq = t.seq
+            where t.user_id = ${claim.userId} and t.id = ${claim.turnId}::uuid and x.step = ${number}::int
+            order by x.position) c`,
+        (rows) => toCalls(decodeCalls(first(rows)))
+      )
+
+    return ConversationRepo.of({
+      begin: (request, policy) =>
+        sql`select * from turn_begin(${request.userId}, ${request.turnId}::uuid, ${request.holder}::uuid,
+          ${Option.getOrNull(request.idempotencyKey)}::text, ${request.fingerprint},
+          ${Option.getOrNull(request.conversationId)}::uuid, ${request.newConversationId}::uuid, ${request.title},
+          ${request.messageId}::uuid, ${request.content}, ${JSON.stringify(request.context)}::json,
+          ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int,
+          ${policy.turnsPerMinute}::int)`.pipe(
+          retryLocks,
+          Effect.catchIf(isLockTimeout, () => Effect.succeed([{ outcome: "busy", retry_ms: 1000 }])),
+          Effect.flatMap((rows) => {
+            const outcome = toOutcome(request.userId, decodeOutcome(first(rows)))
+            return outcome._tag === "Lost" ? unexpected("begin", outcome) : Effect.succeed(outcome)
+          }),
+          begin
+        ),
+      takeUp: (turn, holder, policy) =>
+        sql`select * from turn_take_up(${turn.userId}, ${turn.turnId}::uuid, ${holder}::uuid,
+          ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int, false)`.pipe(
+          retryLocks,
+          Effect.flatMap((rows) => {
+            const outcome = toOutcome(turn.userId, decodeOutcome(first(rows)))
+            switch (outcome._tag) {
+              case "Claimed":
+              case "Completed":
+              case "Failed":
+              case "Running":
+              case "Gone":
+                return Effect.succeed(outcome)
+              default:
+                return unexpected("takeUp", outcome)
+            }
+          }),
+          takeUp
+        ),
+      step: (claim, request, execute, leaseMillis) =>
+        sql.withTransaction(
+          Effect.gen(function*() {
+            const { state } = decodeStepBegun(first(
+              yield* sql`select turn_step_begin(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+                ${claim.fence}::int, ${request.steps}::int) state`
+            ))
+            if (state === "lost") return { _tag: "Lost" } as const
+            if (state === "ok") {
+              const results = yield* execute
+              const { seq } = decodeSeq(first(yield* sql`select turn_step_record(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+                ${request.content}, ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int,
+                ${leaseMillis}::int, ${request.calls.map((call) => call.id)}::uuid[],
+                ${request.calls.map((call) => call.providerCallId)}::text[],
+                ${request.calls.map((call) => call.toolName)}::text[],
+                ${request.calls.map((call) => call.arguments)}::text[],
+                ${results.map((result) => result.result)}::text[],
+                ${results.map((result) => result.status)}::text[]) seq`))
+              return {
+                _tag: "Committed",
+                calls: request.calls.map((call, position) => ({
+                  ...call,
+                  ...Array.getUnsafe(results, position),
+                  seq,
+                  step: request.steps + 1,
+                  position
+                }))
+              } as const
+            }
+            return { _tag: "Committed", calls: yield* readStep(claim, request.steps + 1) } as const
+          })
+        ).pipe(sqlDefectsAsFailures, Effect.retry({ times: 5, while: isConflict }), step),
+      complete: (claim, request) =>
+        sql`select * from turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+          ${claim.fence}::int, ${request.steps}::int, ${request.messageId}::uuid, ${request.content}, ${request.response},
+          ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int)`.pipe(
+          Effect.map((rows) => {
+            const row = decodeCompleted(first(rows))
+            return row.outcome === "lost"
+              ? { _tag: "Lost" } as const
+              : { _tag: "Completed", turnId: claim.turnId, body: row.body } as const
+          }),
+          complete
+        ),
+      fail: (claim, request) =>
+        sql`select * from turn_fail(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+          ${claim.fence}::int, ${request.steps}::int, ${JSON.stringify(request.failure)}, ${request.retryable}::boolean,
+          ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int)`.pipe(
+          Effect.flatMap((rows) => {
+            const outcome = toOutcome(claim.userId, decodeOutcome(first(rows)))
+            return outcome._tag === "Failed" || outcome._tag === "Lost"
+              ? Effect.succeed(outcome)
+              : unexpected("fail", outcome)
+          }),
+          fail
+        ),
+      renew: (claims, leaseMillis) =>
+        sql`select turns_renew(${claims.map((claim) => claim.userId)}::text[],
+          ${claims.map((claim) => claim.turnId)}::uuid[], ${claims.map((claim) => claim.fence)}::int[],
+          ${leaseMillis}::int) id`.pipe(
+          Effect.map((rows) => decodeTurnIds(rows).map((row) => row.id)),
+          renew
+        ),
+      handBack: (claims) =>
+        sql`select turns_hand_back(${claims.map((claim) => claim.userId)}::text[],
+          ${claims.map((claim) => claim.turnId)}::uuid[], ${claims.map((claim) => claim.fence)}::int[])`.pipe(
+          Effect.asVoid,
+          asStorage("ConversationRepo.handBack")
+        ),
+      settled: (turns, leaseMillis) =>
+        sql`select turns_settled(${turns.map((turn) => turn.userId)}::text[],
+          ${turns.map((turn) => turn.turnId)}::uuid[], ${leaseMillis}::int) id`.pipe(
+          Effect.map((rows) => decodeTurnIds(rows).map((row) => row.id)),
+          settled
+        ),
+      abandoned: (limit, leaseMillis) =>
+        sql`select * from turns_abandoned(${limit}::int, ${leaseMillis}::int)`.pipe(
+          Effect.map((rows) =>
+            decodeTurnRefs(rows).map((row) => ({
+              userId: row.user_id,
+              conversationId: row.conversation_id,
+              turnId: row.turn_id
+            }))
+          ),
+          asStorage("ConversationRepo.abandoned")
+        ),
+      expireLeases: sql`update turns set lease_until = '-infinity' where status = 'running'`.pipe(
+        Effect.asVoid,
+        asStorage("ConversationRepo.expireLeases")
+      ),
+      forgetDeleted: (afterMillis) =>
+        sql`delete from turns where status = 'deleted'
+          and finished_at < clock_timestamp() - ${afterMillis}::float8 * interval '1 millisecond'`.pipe(
+          Effect.asVoid,
+          asStorage("ConversationRepo.forgetDeleted")
+        ),
+
+      // "created_at > '-infinity'" is what makes the index by activity fit: see migrations.ts.
+      list: (userId, { after, limit }) =>
+        sql`select id, title, created_at, updated_at from conversations
+          where user_id = ${userId} and created_at > '-infinity' ${
+          Option.match(after, {
+            onNone: () => sql.literal(""),
+            onSome: (cursor) =>
+              sql`and (updated_at, id) < (${
+                DateTime.toDateUtc(cursor.updatedAt)
+              }::timestamptz, ${cursor.id}::uuid)`
+          })
+        } order by updated_at desc, id desc limit ${limit + 1}::int`.pipe(
+          Effect.map((rows) => toPage(decodeConversations(rows).map(toConversation), limit)),
+          asStorage("ConversationRepo.list")
+        ),
+      get: (userId, conversationId) =>
+        sql`select id, title, created_at, updated_at from conversations
+          where user_id = ${userId} and id = ${conversationId}::uuid`.pipe(
+          Effect.flatMap(found(conversationId)),
+          asStorage("ConversationRepo.get")
+        ),
+      rename: (userId, conversationId, title) =>
+        sql`update conversations set title = ${title} where user_id = ${userId} and id = ${conversationId}::uuid
+          returning id, title, created_at, updated_at`.pipe(
+          Effect.flatMap(found(conversationId)),
+          asStorage("ConversationRepo.rename")
+        ),
+      remove: (userId, conversationId) =>
+        sql`select conversation_delete(${userId}, ${conversationId}::uuid) deleted`.pipe(
+          Effect.flatMap((rows) =>
+            decodeDeleted(first(rows)).deleted ? Effect.void : Effect.fail(new ConversationNotFound({ conversationId }))
+          ),
+          asStorage("ConversationRepo.remove")
+        ),
+      messages: (userId, conversationId, { after, limit, order }) =>
+        sql`select m.id, m.seq, m.turn_id, t.status turn_status, m.role, m.content, m.created_at, c.*
+          from conversations v
+          left join lateral (
+            select * from messages x where x.user_id = v.user_id and x.conversation_id = v.id ${
+          Option.match(after, {
+            onNone: () => sql.literal(""),
+            onSome: (seq) => order === "asc" ? sql`and x.seq > ${seq}::int` : sql`and x.seq < ${seq}::int`
+          })
+        } order by x.seq ${sql.literal(order)} limit ${limit + 1}::int
+          ) m on true
+          left join turns t on t.user_id = m.user_id and t.id = m.turn_id
+          left join lateral (
+            select array_agg(y.id) call_ids, array_agg(y.seq) call_seqs, array_agg(y.step) call_steps,
+              array_agg(y.position) call_positions, array_agg(y.provider_call_id) call_provider_ids,
+              array_agg(y.tool_name) call_tools, array_agg(y.arguments::text) call_arguments,
+              array_agg(y.result::text) call_results, array_agg(y.status) call_statuses
+            from (select * from tool_calls x where x.user_id = m.user_id and x.conversation_id = m.conversation_id
+              and x.seq = case when m.role = 'assistant' then m.seq - 1
+                when t.status in ('running', 'failed') then m.seq end
+              order by x.step, x.position) y
+          ) c on true
+          where v.user_id = ${userId} and v.id = ${conversationId}::uuid
+          order by m.seq ${sql.literal(order)}`.pipe(
+          Effect.flatMap((rows) => {
+            if (rows.length === 0) return Effect.fail(new ConversationNotFound({ conversationId }))
+            // The conversation without a message: there is none on this page.
+            if (isNoMessage(first(rows))) return Effect.succeed(toPage([], limit))
+            return Effect.succeed(toPage(
+              decodeMessages(rows).map((row) => ({
+                id: row.id,
+                seq: row.seq,
+                turnId: row.turn_id,
+                turnStatus: row.turn_status,
+                role: row.role,
+                content: row.content,
+                createdAt: row.created_at,
+                calls: toCalls(row)
+              })),
+              limit
+            ))
+          }),
+          asStorage("ConversationRepo.messages")
+        ),
+      eraseUser: (userId) =>
+        sql`select user_erase(${userId})`.pipe(Effect.asVoid, asStorage("ConversationRepo.eraseUser")),
+      check: sql`select max(migration_id) latest from ${sql(migrationsTable)}`.pipe(
+        Effect.flatMap((rows) => {
+          const [row] = decodeMigrations(rows)
+          return row !== undefined && row.latest !== null && row.latest >= latestMigration
+            ? Effect.void
+            : Effect.fail(new StorageUnavailable({ operation: "ConversationRepo.check" }))
+        }),
+        asStorage("ConversationRepo.check")
+      )
+    })
+  })
+)

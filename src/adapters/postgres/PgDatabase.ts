@@ -1,0 +1,118 @@
+import { PgClient } from "@effect/sql-pg"
+import { Effect, type Layer, Redacted, Schema } from "effect"
+import { Migrator, SqlClient, type SqlError } from "effect/sql"
+import * as Net from "node:net"
+import { Duplex } from "node:stream"
+import { latestMigration, migrations, migrationsTable } from "./migrations.ts"
+
+/** The database has not what this version needs, and was not to be changed. */
+export class MigrationsMissing extends Schema.TaggedError<MigrationsMissing>()("MigrationsMissing", {
+  /** The last migration that ran, 0 for none. */
+  found: Schema.Int,
+  needed: Schema.Int
+}) {
+  override get message() {
+    return `The database has migration ${this.found}, and this version needs ${this.needed}. Start once with MIGRATE=on.`
+  }
+}
+
+export interface Options {
+  /** A libpq URI; `sslmode=require` and the like are honoured, and certificates verified. */
+  readonly url: Redacted.Redacted
+  /** The greatest number of connections. */
+  readonly connections: number
+  /** Whether statements are prepared and session defaults sent; not so behind PgBouncer in transaction mode. */
+  readonly prepare: boolean
+}
+
+/**
+ * A pool of connections on which statements of different fibers are pipelined. A connection on which nothing answers for
+ * 15 seconds is given up: the client by itself would go on using one that has silently gone.
+ */
+export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError.SqlError> =>
+  PgClient.layer({
+    url: options.url,
+    applicationName: "turnkeeper",
+    maxConnections: options.connections,
+    multiplex: true,
+    prepare: options.prepare,
+    stream: () => watched(connect(options.url), 15_000),
+    // A plan that was made while a table was empty would scan it whole until the next analyze.
+    ...(options.prepare && { startupParameters: { enable_seqscan: "off", statement_timeout: "20000" } })
+  })
+
+/**
+ * Brings the database to what this version needs; two instances may do so at once. It uses a connection of its own,
+ * since a migration may well be silent for long.
+ */
+export const migrate = (options: Options): Effect.Effect<void, SqlError.SqlError | Migrator.MigrationError> =>
+  runMigrations.pipe(
+    Effect.provide(PgClient.layer({ url: options.url, applicationName: "turnkeeper", maxConnections: 1, prepare: false })),
+    Effect.scoped
+  )
+
+/** Runs the migrations that are missing on the given client. */
+export const runMigrations: Effect.Effect<void, SqlError.SqlError | Migrator.MigrationError, SqlClient.SqlClient> =
+  Effect.asVoid(Migrator.make({})({ loader: migrations, table: migrationsTable }))
+
+const decodeLatest = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ latest: Schema.Int })]))
+
+/** Refuses a database that lacks a migration. */
+export const requireMigrations: Effect.Effect<void, MigrationsMissing | SqlError.SqlError, SqlClient.SqlClient> = Effect
+  .gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const exists = yield* sql`select 1 where to_regclass(${migrationsTable}) is not null`
+    const [{ latest }] = exists.length === 0
+      ? [{ latest: 0 }]
+      : yield* sql`select coalesce(max(migration_id), 0) latest from ${sql(migrationsTable)}`.pipe(
+        Effect.flatMap(decodeLatest),
+        Effect.catchTag("SchemaError", Effect.die)
+      )
+    if (latest < latestMigration) return yield* new MigrationsMissing({ found: latest, needed: latestMigration })
+  })
+
+const connect = (redacted: Redacted.Redacted) => (): Net.Socket => {
+  const url = new URL(Redacted.value(redacted))
+  const host = decodeURIComponent(url.hostname || url.searchParams.get("host") || "localhost")
+  const port = Number(url.port || url.searchParams.get("port") || 5432)
+  return host.startsWith("/")
+    ? Net.connect({ path: `${host}/.s.PGSQL.${port}` })
+    : Net.connect({ host: host.replace(/^\[|\]$/g, ""), port, noDelay: true })
+}
+
+/**
+ * A socket that is destroyed when nothing comes in for so long after something was written. It is a stream of its own
+ * around the socket, since TLS over a bare socket would bypass it.
+ */
+const watched = (connect: () => Net.Socket, silenceMillis: number): Duplex => {
+  const socket = connect()
+  let timer: NodeJS.Timeout | undefined
+  const disarm = () => {
+    clearTimeout(timer)
+    timer = undefined
+  }
+  const duplex = new Duplex({
+    read: () => socket.resume(),
+    write: (chunk, _encoding, done) => {
+      timer ??= setTimeout(
+        () => duplex.destroy(new Error(`The database has not answered for ${silenceMillis} ms`)),
+        silenceMillis
+      ).unref()
+      socket.write(chunk, done)
+    },
+    final: (done) => socket.end(done),
+    destroy: (error, done) => {
+      disarm()
+      socket.destroy()
+      done(error)
+    }
+  })
+  socket.on("data", (chunk) => {
+    disarm()
+    if (!duplex.push(chunk)) socket.pause()
+  })
+  socket.on("end", () => duplex.push(null))
+  socket.on("error", (error) => duplex.destroy(error))
+  socket.on("close", () => duplex.destroy())
+  return duplex
+}

@@ -1,0 +1,103 @@
+import { Array, type DateTime, Effect, Layer, Option, Schema } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import { type StorageUnavailable, TaskNotFound } from "../../domain/model/Errors.ts"
+import { type Task, TaskId } from "../../domain/model/Task.ts"
+import { TaskTools } from "../../ports/TaskTools.ts"
+import { asStorage } from "./errors.ts"
+
+const Row = Schema.Struct({
+  id: TaskId,
+  title: Schema.String,
+  description: Schema.NullOr(Schema.String),
+  completed: Schema.Boolean,
+  created_at: Schema.DateTimeUtcFromDate,
+  updated_at: Schema.DateTimeUtcFromDate
+})
+const decodeRows = Schema.decodeUnknownSync(Schema.Array(Row))
+
+const toTask = (row: {
+  readonly id: TaskId
+  readonly title: string
+  readonly description: string | null
+  readonly completed: boolean
+  readonly created_at: DateTime.Utc
+  readonly updated_at: DateTime.Utc
+}): Task => ({
+  id: row.id,
+  title: row.title,
+  description: row.description,
+  completed: row.completed,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at
+})
+
+const toTasks = (rows: unknown): ReadonlyArray<Task> => decodeRows(rows).map(toTask)
+
+/** `TaskTools` on PostgreSQL: each operation is one statement, which joins the transaction of the fiber if there is one. */
+export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.effect(
+  TaskTools,
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    const columns = sql.literal("id, title, description, completed, created_at, updated_at")
+
+    const one = (operation: string) => {
+      const storage = asStorage(operation)
+      return (
+        taskId: TaskId,
+        statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
+      ): Effect.Effect<Task, TaskNotFound | StorageUnavailable> =>
+        Effect.flatMap(storage(Effect.map(statement, toTasks)), (tasks) =>
+          Option.match(Array.head(tasks), {
+            onNone: () => Effect.fail(new TaskNotFound({ taskId })),
+            onSome: Effect.succeed
+          }))
+    }
+    const oneGot = one("TaskTools.get")
+    const oneCompleted = one("TaskTools.complete")
+    const oneUpdated = one("TaskTools.update")
+    const oneRemoved = one("TaskTools.remove")
+
+    return TaskTools.of({
+      add: (userId, task) =>
+        sql`select ${columns} from task_add(${userId}, ${task.title}, ${task.description}::text)`.pipe(
+          Effect.map((rows) => Array.getUnsafe(toTasks(rows), 0)),
+          asStorage("TaskTools.add")
+        ),
+      list: (userId, query) =>
+        sql`select ${columns} from tasks where user_id = ${userId} and id > ${
+          Option.getOrElse(query.after, () => 0)
+        }::int ${query.status === "all" ? sql.literal("") : sql`and completed = ${query.status === "completed"}`}
+          order by id limit ${query.limit + 1}::int`.pipe(
+          Effect.map((rows) => ({
+            items: toTasks(rows.slice(0, query.limit)),
+            hasMore: rows.length > query.limit
+          })),
+          asStorage("TaskTools.list")
+        ),
+      get: (userId, taskId) =>
+        oneGot(taskId, sql`select ${columns} from tasks where user_id = ${userId} and id = ${taskId}::int`),
+      complete: (userId, taskId) =>
+        oneCompleted(
+          taskId,
+          sql`update tasks set completed = true,
+            updated_at = case when completed then updated_at else clock_timestamp() end
+          where user_id = ${userId} and id = ${taskId}::int returning ${columns}`
+        ),
+      update: (userId, taskId, patch) =>
+        oneUpdated(
+          taskId,
+          sql`update tasks set title = coalesce(${patch.title ?? null}::text, title),
+            description = case when ${patch.description !== undefined}::boolean
+              then ${patch.description ?? null}::text else description end,
+            completed = coalesce(${patch.completed ?? null}::boolean, completed),
+            updated_at = clock_timestamp()
+          where user_id = ${userId} and id = ${taskId}::int returning ${columns}`
+        ),
+      remove: (userId, taskId) =>
+        oneRemoved(
+          taskId,
+          sql`delete from tasks where user_id = ${userId} and id = ${taskId}::int returning ${columns}`
+        )
+    })
+  })
+)

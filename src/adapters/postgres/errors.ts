@@ -1,0 +1,61 @@
+import { Cause, Effect, Predicate, Result } from "effect"
+import { SqlError } from "effect/sql"
+import { StorageUnavailable } from "../../domain/model/Errors.ts"
+
+const isSqlError = (u: unknown): u is SqlError.SqlError => u instanceof SqlError.SqlError
+
+/** The SQLSTATE that the server gave, if it was the server that spoke. */
+const sqlState = (error: SqlError.SqlError): string | undefined => {
+  const cause = error.reason.cause
+  return Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? cause.code : undefined
+}
+
+/** Whether the statement itself was wrong: a bug of ours, which no later attempt would cure. */
+const isBug = (error: SqlError.SqlError): boolean => {
+  switch (error.reason._tag) {
+    case "SqlSyntaxError":
+    case "ConstraintError":
+    case "UniqueViolation":
+      return true
+    default:
+      return sqlState(error)?.startsWith("22") ?? false // data exceptions
+  }
+}
+
+/** Whether the transaction fell to a deadlock or a conflict, so that the same again is likely to succeed. */
+export const isConflict = (error: unknown): error is SqlError.SqlError =>
+  isSqlError(error) && (error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError")
+
+/** Whether a lock was not to be had in time. */
+export const isLockTimeout = (error: unknown): error is SqlError.SqlError =>
+  isSqlError(error) && error.reason._tag === "LockTimeoutError"
+
+/**
+ * A connection that breaks inside a transaction comes out as a defect: that of the rollback, which cannot be sent any
+ * more. This makes it the failure that it is.
+ */
+export const sqlDefectsAsFailures = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError.SqlError, R> =>
+  Effect.catchCause(effect, (cause): Effect.Effect<never, E | SqlError.SqlError> => {
+    const defect = Cause.findDefect(cause)
+    return !Cause.hasInterrupts(cause) && Result.isSuccess(defect) && isSqlError(defect.success)
+      ? Effect.fail(defect.success)
+      : Effect.failCause(cause)
+  })
+
+/**
+ * Gives an operation of the database 20 seconds, and turns what the database could not do just now into
+ * `StorageUnavailable`, which names the operation and never a value. What is a bug (wrong SQL, a violated constraint) dies.
+ */
+export const asStorage = (operation: string) => {
+  const unavailable = new StorageUnavailable({ operation })
+  return <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) =>
+    effect.pipe(
+      Effect.catchIf(
+        isSqlError,
+        (error) => isBug(error) ? Effect.die(error) : Effect.fail(new StorageUnavailable({ operation, cause: error }))
+      ),
+      Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.fail(unavailable) })
+    )
+}

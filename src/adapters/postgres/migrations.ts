@@ -1,0 +1,526 @@
+import { Effect } from "effect"
+import { Migrator, SqlClient } from "effect/sql"
+
+/** The table in which the migrations that ran are kept: its own, so that a host application's migrator is not confused. */
+export const migrationsTable = "turnkeeper_migrations"
+
+/*
+ * One lock order everywhere: conversation, turn, the user's counter, tasks. Every time is clock_timestamp(), never now():
+ * a statement may have waited for a lock. Every key begins with user_id. Functions keep their plans on the indexes
+ * (enable_seqscan = off): a plan that was made while a table was empty would scan it whole until the next analyze.
+ */
+const tables = [
+  `create table conversations (
+    user_id text collate "C" not null,
+    id uuid not null,
+    title text not null,
+    next_seq int not null,
+    last_turn_id uuid not null,
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    primary key (user_id, id)
+  )`,
+  // The predicate is always true. It keeps look-ups by id, which do not state it, from ever choosing this index.
+  `create index conversations_by_activity on conversations (user_id, updated_at desc, id desc)
+    where created_at > '-infinity'`,
+  `create table turns (
+    user_id text collate "C" not null,
+    id uuid not null,
+    conversation_id uuid not null,
+    idempotency_key text collate "C",
+    request_hash bytea not null,
+    status text not null check (status in ('running', 'completed', 'failed', 'stopped', 'deleted')),
+    holder uuid not null,
+    fence int not null default 1,
+    lease_until timestamptz not null,
+    attempts int not null default 1,
+    steps int not null default 0,
+    seq int not null,
+    context json not null,
+    pending json,
+    prompt_tokens int not null default 0,
+    completion_tokens int not null default 0,
+    response text,
+    failure text,
+    retryable boolean not null default false,
+    created_at timestamptz(3) not null,
+    finished_at timestamptz(3),
+    primary key (user_id, id)
+  ) with (fillfactor = 80)`,
+  "comment on column turns.seq is 'the seq of its user message'",
+  "comment on column turns.pending is 'a model answer whose tools work outside this database, stored before they run'",
+  "create unique index turns_key on turns (user_id, idempotency_key) where idempotency_key is not null",
+  "create unique index turns_running on turns (user_id, conversation_id) where status = 'running'",
+  "create index turns_deleted on turns (finished_at) where status = 'deleted'",
+  `create table messages (
+    user_id text collate "C" not null,
+    conversation_id uuid not null,
+    seq int not null,
+    id uuid not null,
+    turn_id uuid not null,
+    role text not null check (role in ('user', 'assistant')),
+    content text not null,
+    created_at timestamptz(3) not null,
+    primary key (user_id, conversation_id, seq),
+    foreign key (user_id, conversation_id) references conversations (user_id, id) on delete cascade
+  )`,
+  `create table steps (
+    user_id text collate "C" not null,
+    conversation_id uuid not null,
+    seq int not null,
+    step int not null,
+    turn_id uuid not null,
+    content text not null,
+    prompt_tokens int not null,
+    completion_tokens int not null,
+    created_at timestamptz(3) not null,
+    primary key (user_id, conversation_id, seq, step),
+    foreign key (user_id, conversation_id, seq) references messages (user_id, conversation_id, seq) on delete cascade
+  )`,
+  `create table tool_calls (
+    user_id text collate "C" not null,
+    conversation_id uuid not null,
+    seq int not null,
+    step int not null,
+    position int not null,
+    id uuid not null,
+    turn_id uuid not null,
+    provider_call_id text not null,
+    tool_name text not null,
+    arguments json not null,
+    result json not null,
+    status text not null check (status in ('success', 'error')),
+    primary key (user_id, conversation_id, seq, step, position),
+    foreign key (user_id, conversation_id, seq, step) references steps (user_id, conversation_id, seq, step)
+      on delete cascade
+  )`,
+  `create table user_counters (
+    user_id text collate "C" primary key,
+    next_task_id int not null
+  ) with (fillfactor = 50)`,
+  `create table tasks (
+    user_id text collate "C" not null,
+    id int not null,
+    title text not null,
+    description text,
+    completed boolean not null default false,
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    primary key (user_id, id)
+  )`,
+  // The generic cell rate algorithm: one time a user, the one at which the whole allowance is back.
+  `create table rate_limits (
+    user_id text collate "C" primary key,
+    full_at timestamptz not null
+  ) with (fillfactor = 50)`
+]
+
+const functions = [
+  // Parallel arrays, not one json: several times as quick, and an escaped NUL in a json cannot be taken apart.
+  `create type turn_outcome as (
+    outcome text, turn_id uuid, conversation_id uuid, fence int, steps int, seq int, retry_ms int, body text,
+    failure text, retryable boolean, context text, prompt_tokens int, completion_tokens int,
+    message_seqs int[], message_roles text[], message_contents text[],
+    step_seqs int[], step_numbers int[], step_contents text[],
+    call_ids uuid[], call_seqs int[], call_steps int[], call_positions int[], call_provider_ids text[],
+    call_tools text[], call_arguments text[], call_results text[], call_statuses text[]
+  )`,
+
+  // A lease much further ahead than its length counts as over, or a clock that was set back by an hour would stop the
+  // conversation for an hour; a second is allowed for smaller corrections.
+  `create function lease_holds(p_until timestamptz, p_now timestamptz, p_lease_ms int) returns boolean
+  language sql immutable as $$
+    select p_until > p_now and p_until <= p_now + (p_lease_ms + 1000) * interval '1 millisecond'
+  $$`,
+
+  `create function turn_claimed(p_user text, p_turn uuid, p_window int) returns turn_outcome
+  language plpgsql stable set enable_seqscan = off as $$
+  declare o turn_outcome;
+  begin
+    select t.conversation_id, t.fence, t.steps, t.seq, t.context::text, t.prompt_tokens, t.completion_tokens
+      into o.conversation_id, o.fence, o.steps, o.seq, o.context, o.prompt_tokens, o.completion_tokens
+      from turns t where t.user_id = p_user and t.id = p_turn;
+    o.outcome := 'claimed';
+    o.turn_id := p_turn;
+    select array_agg(m.seq), array_agg(m.role), array_agg(m.content)
+      into o.message_seqs, o.message_roles, o.message_contents
+      from (select x.seq, x.role, x.content from messages x
+        where x.user_id = p_user and x.conversation_id = o.conversation_id and x.seq > o.seq - p_window
+        order by x.seq) m;
+    select array_agg(s.seq), array_agg(s.step), array_agg(s.content)
+      into o.step_seqs, o.step_numbers, o.step_contents
+      from (select x.seq, x.step, x.content from steps x
+        where x.user_id = p_user and x.conversation_id = o.conversation_id and x.seq > o.seq - p_window
+        order by x.seq, x.step) s;
+    select array_agg(c.id), array_agg(c.seq), array_agg(c.step), array_agg(c.position), array_agg(c.provider_call_id),
+        array_agg(c.tool_name), array_agg(c.arguments::text), array_agg(c.result::text), array_agg(c.status)
+      into o.call_ids, o.call_seqs, o.call_steps, o.call_positions, o.call_provider_ids,
+        o.call_tools, o.call_arguments, o.call_results, o.call_statuses
+      from (select x.* from tool_calls x
+        where x.user_id = p_user and x.conversation_id = o.conversation_id and x.seq > o.seq - p_window
+        order by x.seq, x.step, x.position) c;
+    return o;
+  end $$`,
+
+  `create function turn_failed(p_user text, p_turn uuid, p_retryable boolean) returns turn_outcome
+  language plpgsql stable set enable_seqscan = off as $$
+  declare o turn_outcome;
+  begin
+    select t.conversation_id, t.seq, t.failure, t.retryable and p_retryable, t.prompt_tokens, t.completion_tokens
+      into o.conversation_id, o.seq, o.failure, o.retryable, o.prompt_tokens, o.completion_tokens
+      from turns t where t.user_id = p_user and t.id = p_turn;
+    o.outcome := 'failed';
+    o.turn_id := p_turn;
+    select array_agg(c.id), array_agg(c.seq), array_agg(c.step), array_agg(c.position), array_agg(c.provider_call_id),
+        array_agg(c.tool_name), array_agg(c.arguments::text), array_agg(c.result::text), array_agg(c.status)
+      into o.call_ids, o.call_seqs, o.call_steps, o.call_positions, o.call_provider_ids,
+        o.call_tools, o.call_arguments, o.call_results, o.call_statuses
+      from (select x.* from tool_calls x
+        where x.user_id = p_user and x.conversation_id = o.conversation_id and x.seq = o.seq
+        order by x.step, x.position) c;
+    return o;
+  end $$`,
+
+  // Takes a turn up, or tells how it stands. What needs no decision is told without a lock; the rest is decided under
+  // the locks, on the row as it is then.
+  `create function turn_take_up(p_user text, p_turn uuid, p_holder uuid, p_lease_ms int, p_window int,
+    p_max_attempts int, p_by_key boolean)
+  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
+  declare o turn_outcome; t turns; v_last uuid; v_now timestamptz;
+  begin
+    o.turn_id := p_turn;
+    select * into t from turns x where x.user_id = p_user and x.id = p_turn;
+    for v_look in 1..2 loop
+      if t.id is null or t.status = 'deleted' then
+        o.outcome := 'gone';
+        return o;
+      end if;
+      o.conversation_id := t.conversation_id;
+      if t.status in ('completed', 'stopped') then
+        o.outcome := 'completed';
+        o.body := t.response;
+        return o;
+      end if;
+      v_now := clock_timestamp();
+      if t.status = 'running' and t.holder <> p_holder and lease_holds(t.lease_until, v_now, p_lease_ms) then
+        o.outcome := 'running';
+        o.retry_ms := ceil(extract(epoch from t.lease_until - v_now) * 1000);
+        return o;
+      end if;
+      exit when v_look = 2;
+      select c.last_turn_id into v_last from conversations c
+        where c.user_id = p_user and c.id = t.conversation_id for no key update;
+      select * into t from turns x where x.user_id = p_user and x.id = p_turn for no key update;
+    end loop;
+    if t.status = 'running' and t.holder = p_holder then
+      return turn_claimed(p_user, p_turn, p_window); -- this very request was here before, and its answer was lost
+    end if;
+    if t.status = 'failed' and (not p_by_key or not t.retryable or v_last is distinct from t.id) then
+      return turn_failed(p_user, p_turn, false);
+    end if;
+    if t.status = 'running' and t.attempts >= p_max_attempts then
+      update turns x set status = 'failed', failure = '{"code":"abandoned"}', retryable = false, finished_at = v_now,
+          fence = x.fence + 1
+        where x.user_id = p_user and x.id = p_turn;
+      return turn_failed(p_user, p_turn, false);
+    end if;
+    update turns x set status = 'running', fence = x.fence + 1, holder = p_holder,
+        lease_until = v_now + p_lease_ms * interval '1 millisecond',
+        attempts = case when x.status = 'failed' then 1 else x.attempts + 1 end,
+        failure = null, retryable = false, finished_at = null
+      where x.user_id = p_user and x.id = p_turn;
+    return turn_claimed(p_user, p_turn, p_window);
+  end $$`,
+
+  `create function turn_begin(p_user text, p_turn uuid, p_holder uuid, p_key text, p_request text, p_conversation uuid,
+    p_new_conversation uuid, p_title text, p_message uuid, p_content text, p_context json, p_lease_ms int,
+    p_window int, p_max_attempts int, p_per_minute int)
+  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
+  declare
+    o turn_outcome;
+    t turns;
+    v_hash bytea := sha256(convert_to(p_request, 'UTF8'));
+    v_conversation uuid := coalesce(p_conversation, p_new_conversation);
+    v_seq int := 1;
+    v_last uuid;
+    v_now timestamptz;
+    v_claimed uuid;
+    v_full_at timestamptz;
+    v_each interval := interval '1 minute' / p_per_minute;
+  begin
+    for v_look in 1..3 loop
+      -- 1. The key decides first, whatever has become of the conversation.
+      if p_key is null then
+        select * into t from turns x where x.user_id = p_user and x.id = p_turn;
+      else
+        select * into t from turns x where x.user_id = p_user and x.idempotency_key = p_key;
+      end if;
+      if found then
+        if t.request_hash <> v_hash then
+          o.outcome := 'key_reused';
+          return o;
+        end if;
+        return turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, true);
+      end if;
+
+      -- 2. and 3. The conversation's row is the lock of all that is in it; a running turn is always its last.
+      if p_conversation is not null then
+        select c.next_seq, c.last_turn_id into v_seq, v_last from conversations c
+          where c.user_id = p_user and c.id = p_conversation for no key update;
+        if not found then
+          o.outcome := 'not_found';
+          return o;
+        end if;
+        select * into t from turns x where x.user_id = p_user and x.id = v_last;
+        if t.status = 'running' and (p_key is null or t.idempotency_key is distinct from p_key) then
+          o := turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, false);
+          if o.outcome = 'claimed' then
+            o.outcome := 'claimed_other';
+            return o;
+          end if;
+          if o.outcome = 'running' then
+            o.outcome := 'busy';
+            return o;
+          end if;
+          o := null; -- it was out of attempts and has failed: the way is free
+        end if;
+      end if;
+      v_now := clock_timestamp();
+
+      -- 4. First without a lock, so that a flood of requests writes nothing.
+      if p_per_minute is not null then
+        select r.full_at into v_full_at from rate_limits r where r.user_id = p_user;
+        if v_full_at > v_now + interval '1 minute' - v_each then
+          o.outcome := 'rate_limited';
+          o.retry_ms := ceil(extract(epoch from v_full_at - v_now - interval '1 minute' + v_each) * 1000);
+          return o;
+        end if;
+      end if;
+
+      -- 5. Claim the key: this waits for a rival that has it uncommitted, and then looks at what the rival did.
+      insert into turns as x (user_id, id, conversation_id, idempotency_key, request_hash, status, holder, lease_until,
+          seq, context, created_at)
+        values (p_user, p_turn, v_conversation, p_key, v_hash, 'running', p_holder,
+          v_now + p_lease_ms * interval '1 millisecond', v_seq, p_context, v_now)
+        on conflict (user_id, idempotency_key) where idempotency_key is not null do nothing
+        returning x.id into v_claimed;
+      continue when v_claimed is null;
+      if p_per_minute is not null then
+        insert into rate_limits as r (user_id, full_at) values (p_user, v_now + v_each)
+          on conflict (user_id) do update set full_at = greatest(r.full_at, v_now) + v_each
+            where greatest(r.full_at, v_now) <= v_now + interval '1 minute' - v_each;
+        if not found then -- many came at once, and others were before this one
+          delete from turns x where x.user_id = p_user and x.id = p_turn;
+          o.outcome := 'rate_limited';
+          o.retry_ms := ceil(extract(epoch from v_each) * 1000);
+          return o;
+        end if;
+      end if;
+      if p_conversation is null then
+        insert into conversations (user_id, id, title, next_seq, last_turn_id, created_at, updated_at)
+          values (p_user, v_conversation, p_title, 2, p_turn, v_now, v_now);
+      else
+        update conversations c set next_seq = v_seq + 1, last_turn_id = p_turn, updated_at = v_now
+          where c.user_id = p_user and c.id = v_conversation;
+      end if;
+      insert into messages (user_id, conversation_id, seq, id, turn_id, role, content, created_at)
+        values (p_user, v_conversation, v_seq, p_message, p_turn, 'user', p_content, v_now);
+      return turn_claimed(p_user, p_turn, p_window);
+    end loop;
+    o.outcome := 'busy';
+    o.retry_ms := 100;
+    return o;
+  end $$`,
+
+  // The fence, under the locks: 'ok', 'done' (a write of this claim is committed already), or 'lost'.
+  `create function turn_fence(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
+  returns text language plpgsql set enable_seqscan = off as $$
+  declare t turns;
+  begin
+    perform 1 from conversations c where c.user_id = p_user and c.id = p_conversation for no key update;
+    select * into t from turns x where x.user_id = p_user and x.id = p_turn for no key update;
+    if t.fence is distinct from p_fence then return 'lost'; end if;
+    if t.status <> 'running' or t.steps = p_steps + 1 then return 'done'; end if;
+    if t.steps <> p_steps then return 'lost'; end if;
+    return 'ok';
+  end $$`,
+
+  // Begins the transaction of a step. Whoever freezes in it is thrown out after two seconds, or it would block all others.
+  `create function turn_step_begin(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
+  returns text language plpgsql set enable_seqscan = off as $$
+  declare v text;
+  begin
+    perform set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '2s', true);
+    v := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
+    if v = 'ok' then
+      insert into user_counters (user_id, next_task_id) values (p_user, 1) on conflict (user_id) do nothing;
+      perform 1 from user_counters u where u.user_id = p_user for no key update;
+    elsif v = 'done' then
+      perform 1 from turns t where t.user_id = p_user and t.id = p_turn and t.status = 'running';
+      if not found then v := 'lost'; end if; -- the turn has ended: there is no next step
+    end if;
+    return v;
+  end $$`,
+
+  `create function turn_step_record(p_user text, p_conversation uuid, p_turn uuid, p_content text, p_prompt_tokens int,
+    p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
+    p_arguments text[], p_results text[], p_statuses text[])
+  returns int language plpgsql set enable_seqscan = off as $$
+  declare v_seq int; v_step int; v_now timestamptz := clock_timestamp();
+  begin
+    update turns t set steps = t.steps + 1, prompt_tokens = t.prompt_tokens + p_prompt_tokens,
+        completion_tokens = t.completion_tokens + p_completion_tokens,
+        lease_until = v_now + p_lease_ms * interval '1 millisecond'
+      where t.user_id = p_user and t.id = p_turn returning t.seq, t.steps into v_seq, v_step;
+    insert into steps (user_id, conversation_id, seq, step, turn_id, content, prompt_tokens, completion_tokens, created_at)
+      values (p_user, p_conversation, v_seq, v_step, p_turn, p_content, p_prompt_tokens, p_completion_tokens, v_now);
+    insert into tool_calls (user_id, conversation_id, seq, step, position, id, turn_id, provider_call_id, tool_name,
+        arguments, result, status)
+      select p_user, p_conversation, v_seq, v_step, c.n - 1, c.id, p_turn, c.provider_id, c.tool, c.arguments::json,
+        c.result::json, c.status
+      from unnest(p_ids, p_provider_ids, p_tools, p_arguments, p_results, p_statuses)
+        with ordinality c(id, provider_id, tool, arguments, result, status, n);
+    return v_seq;
+  end $$`,
+
+  `create function turn_complete(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int,
+    p_message uuid, p_content text, p_response text, p_prompt_tokens int, p_completion_tokens int,
+    out outcome text, out body text)
+  language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  declare v_seq int; v_now timestamptz;
+  begin
+    outcome := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
+    if outcome = 'done' then
+      select t.response into body from turns t where t.user_id = p_user and t.id = p_turn and t.status = 'completed';
+      outcome := case when body is null then 'lost' else 'completed' end;
+      return;
+    end if;
+    if outcome = 'lost' then return; end if;
+    v_now := clock_timestamp();
+    update conversations c set next_seq = c.next_seq + 1, updated_at = v_now
+      where c.user_id = p_user and c.id = p_conversation returning c.next_seq - 1 into v_seq;
+    insert into messages (user_id, conversation_id, seq, id, turn_id, role, content, created_at)
+      values (p_user, p_conversation, v_seq, p_message, p_turn, 'assistant', p_content, v_now);
+    update turns t set status = 'completed', response = p_response, finished_at = v_now,
+        prompt_tokens = t.prompt_tokens + p_prompt_tokens, completion_tokens = t.completion_tokens + p_completion_tokens
+      where t.user_id = p_user and t.id = p_turn;
+    outcome := 'completed';
+    body := p_response;
+  end $$`,
+
+  `create function turn_fail(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_failure text,
+    p_retryable boolean, p_prompt_tokens int, p_completion_tokens int)
+  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  declare o turn_outcome; v text := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
+  begin
+    if v = 'ok' then
+      update turns t set status = 'failed', failure = p_failure, retryable = p_retryable,
+          finished_at = clock_timestamp(), prompt_tokens = t.prompt_tokens + p_prompt_tokens,
+          completion_tokens = t.completion_tokens + p_completion_tokens
+        where t.user_id = p_user and t.id = p_turn;
+      return turn_failed(p_user, p_turn, true);
+    end if;
+    if v = 'done' then
+      perform 1 from turns t where t.user_id = p_user and t.id = p_turn and t.status = 'failed';
+      if found then return turn_failed(p_user, p_turn, true); end if;
+    end if;
+    o.outcome := 'lost';
+    return o;
+  end $$`,
+
+  // All of an instance's turns in one statement. Rows locked by an open step are skipped: the step moves its own lease.
+  // Answers those whose claim is over.
+  `create function turns_renew(p_users text[], p_turns uuid[], p_fences int[], p_lease_ms int)
+  returns setof uuid language plpgsql set enable_seqscan = off as $$
+  begin
+    update turns t set lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
+      from (select x.user_id, x.id from unnest(p_users, p_turns, p_fences) h(user_id, id, fence)
+        join turns x on x.user_id = h.user_id and x.id = h.id and x.fence = h.fence and x.status = 'running'
+        for no key update of x skip locked) l
+      where t.user_id = l.user_id and t.id = l.id;
+    return query select h.id from unnest(p_users, p_turns, p_fences) h(user_id, id, fence)
+      where not exists (select 1 from turns x
+        where x.user_id = h.user_id and x.id = h.id and x.fence = h.fence and x.status = 'running');
+  end $$`,
+
+  `create function turns_hand_back(p_users text[], p_turns uuid[], p_fences int[])
+  returns void language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  begin
+    update turns t set lease_until = '-infinity', fence = t.fence + 1, attempts = t.attempts - 1
+      from (select x.user_id, x.id from unnest(p_users, p_turns, p_fences) h(user_id, id, fence)
+        join turns x on x.user_id = h.user_id and x.id = h.id and x.fence = h.fence and x.status = 'running'
+        order by x.user_id, x.id for no key update of x) l
+      where t.user_id = l.user_id and t.id = l.id;
+  end $$`,
+
+  `create function turns_settled(p_users text[], p_turns uuid[], p_lease_ms int)
+  returns setof uuid language plpgsql stable set enable_seqscan = off as $$
+  begin
+    return query select h.id from unnest(p_users, p_turns) h(user_id, id)
+      where not exists (select 1 from turns x where x.user_id = h.user_id and x.id = h.id and x.status = 'running'
+        and lease_holds(x.lease_until, clock_timestamp(), p_lease_ms));
+  end $$`,
+
+  // Candidates, without a lock: each is decided again by turn_take_up.
+  `create function turns_abandoned(p_limit int, p_lease_ms int)
+  returns table (user_id text, conversation_id uuid, turn_id uuid)
+  language plpgsql stable set enable_seqscan = off as $$
+  begin
+    return query select t.user_id, t.conversation_id, t.id from turns t
+      where t.status = 'running' and not lease_holds(t.lease_until, clock_timestamp(), p_lease_ms)
+      limit p_limit;
+  end $$`,
+
+  // A key outlives its conversation without any content, so that a late retry is told that it is gone.
+  `create function conversation_delete(p_user text, p_conversation uuid)
+  returns boolean language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  declare v_turns uuid[];
+  begin
+    perform 1 from conversations c where c.user_id = p_user and c.id = p_conversation for update;
+    if not found then return false; end if;
+    select array_agg(m.turn_id) into v_turns from messages m
+      where m.user_id = p_user and m.conversation_id = p_conversation and m.role = 'user';
+    delete from turns t where t.user_id = p_user and t.id = any (v_turns) and t.idempotency_key is null;
+    update turns t set status = 'deleted', fence = t.fence + 1, response = null, failure = null, context = '{}',
+        pending = null, retryable = false, finished_at = clock_timestamp()
+      where t.user_id = p_user and t.id = any (v_turns);
+    delete from conversations c where c.user_id = p_user and c.id = p_conversation;
+    return true;
+  end $$`,
+
+  `create function user_erase(p_user text)
+  returns void language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  begin
+    perform 1 from conversations c where c.user_id = p_user order by c.id for update;
+    perform 1 from turns t where t.user_id = p_user order by t.id for update;
+    perform 1 from user_counters u where u.user_id = p_user for update;
+    delete from tasks t where t.user_id = p_user;
+    delete from conversations c where c.user_id = p_user;
+    delete from turns t where t.user_id = p_user;
+    delete from user_counters u where u.user_id = p_user;
+    delete from rate_limits r where r.user_id = p_user;
+  end $$`,
+
+  `create function task_add(p_user text, p_title text, p_description text)
+  returns tasks language plpgsql set enable_seqscan = off as $$
+  declare v_id int; v_now timestamptz; v_task tasks;
+  begin
+    insert into user_counters as u (user_id, next_task_id) values (p_user, 2)
+      on conflict (user_id) do update set next_task_id = u.next_task_id + 1 returning next_task_id - 1 into v_id;
+    v_now := clock_timestamp();
+    insert into tasks as t (user_id, id, title, description, created_at, updated_at)
+      values (p_user, v_id, p_title, p_description, v_now, v_now) returning t.* into v_task;
+    return v_task;
+  end $$`
+]
+
+/** The way from an empty database to what this version needs. It only goes forward; a migration that ran is never changed. */
+export const migrations = Migrator.fromRecord({
+  "0001_turns": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* Effect.forEach([...tables, ...functions], (statement) => sql.unsafe(statement), { discard: true })
+  })
+})
+
+/** The id of the last of `migrations`: what a database must have. */
+export const latestMigration = 1

@@ -1,0 +1,206 @@
+import { Clock, Context, DateTime, Duration, Effect, Layer, Schedule, Schema } from "effect"
+import {
+  type ClaimedTurn,
+  type Completed,
+  ConversationRepo,
+  type Failed,
+  type History,
+  type Lost,
+  type StoredCall
+} from "../ports/ConversationRepo.ts"
+import { type Completion, LLM, ModelFailed, type Prompt } from "../ports/LLM.ts"
+import { toPromptMessages } from "./History.ts"
+import { uuidV7 } from "./Ids.ts"
+import { MessageId, ToolCallId } from "./model/Conversation.ts"
+import type { StorageUnavailable } from "./model/Errors.ts"
+import { toStorable } from "./model/Text.ts"
+import {
+  addUsage,
+  type Failure,
+  isRetryableReason,
+  noUsage,
+  summarizeUsage,
+  TurnReply,
+  type Usage
+} from "./model/Turn.ts"
+import { systemPrompt } from "./Prompt.ts"
+import { Settings } from "./Settings.ts"
+import { toToolCall } from "./ToolCalls.ts"
+import { refusal, storableArguments, Tools } from "./Tools.ts"
+import { leaseMillis } from "./TurnPolicy.ts"
+
+/** How often the model may be asked in a turn. */
+const maxModelCalls = 10
+/** How often one model call is tried. */
+const maxTries = 3
+/** How many tool calls of one answer are carried out. */
+const maxToolCalls = 16
+
+/** The loop of a turn: the model is asked, its tools are run and committed, until it replies. */
+export class Agent extends Context.Service<
+  Agent,
+  {
+    /**
+     * Carries a claimed turn on from its last committed step to its end. No transaction is open while the model thinks.
+     *
+     * - `Completed`, `Failed`: the turn has ended so, as stored
+     * - `Lost`: the claim is over; someone else goes on
+     * - fails with `StorageUnavailable` when the end could not be stored: the turn goes on when its lease is over
+     */
+    readonly run: (turn: ClaimedTurn) => Effect.Effect<Completed | Failed | Lost, StorageUnavailable>
+  }
+>()("turnkeeper/domain/Agent") {}
+
+export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = Layer.effect(
+  Agent,
+  Effect.gen(function*() {
+    const repo = yield* ConversationRepo
+    const llm = yield* LLM
+    const tools = yield* Tools
+    const settings = yield* Settings
+
+    return Agent.of({
+      run: Effect.fn("Agent.run")(function*(turn) {
+        const { claim } = turn
+        const started = yield* Clock.currentTimeMillis
+        const deadline = started + Duration.toMillis(settings.turnTimeout)
+        const system = systemPrompt(turn.context.userName, DateTime.makeUnsafe(started))
+
+        let steps = turn.steps
+        let history = turn.history
+        let halved = false
+        // What the model used since the last write, so that whatever is written next tells of it.
+        let unrecorded = noUsage
+        let recorded = turn.usage
+        const spend = (usage: Usage) => {
+          unrecorded = addUsage(unrecorded, usage)
+        }
+
+        const askOnce = (): Effect.Effect<Completion, ModelFailed> => {
+          const prompt: Prompt = {
+            system,
+            messages: toPromptMessages(history, turn.seq, { tokens: settings.historyTokens, halved }),
+            tools: tools.definitions
+          }
+          return llm.complete(prompt).pipe(
+            Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
+            Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
+            Effect.flatMap(usable)
+          )
+        }
+
+        const ask = Effect.fnUntraced(function*(): Effect.fn.Return<Completion, ModelFailed> {
+          for (let tries = 1;; tries++) {
+            const result = yield* Effect.result(askOnce())
+            if (result._tag === "Success") return result.success
+            const error = result.failure
+            if (error.reason === "context_too_long" && !halved) {
+              halved = true
+              tries-- // another question, not the same again
+              continue
+            }
+            if (!isRetryableReason(error.reason) || tries === maxTries) return yield* error
+            const wait = Math.max(error.retryAfterMillis ?? 0, backoffMillis * 2 ** (tries - 1))
+            if (wait >= deadline - (yield* Clock.currentTimeMillis)) return yield* error
+            yield* Effect.sleep(wait)
+          }
+        })
+
+        const think = Effect.fnUntraced(function*(): Effect.fn.Return<Completion, ModelFailed> {
+          const left = deadline - (yield* Clock.currentTimeMillis)
+          return yield* ask().pipe(Effect.timeoutOrElse({
+            duration: Math.max(0, left),
+            orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
+          }))
+        })
+
+        const fail = (failure: Failure, retryable: boolean) =>
+          repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(Effect.retry(storagePatience))
+
+        const complete = Effect.fnUntraced(function*(text: string) {
+          const content = toStorable(text)
+          const messageId = MessageId.make(yield* uuidV7)
+          const response = encodeReply({
+            conversationId: claim.conversationId,
+            turnId: claim.turnId,
+            messageId,
+            message: content,
+            toolCalls: history.calls.filter((call) => call.seq === turn.seq)
+              .map((call) => toToolCall(claim.userId, call)),
+            usage: summarizeUsage(addUsage(recorded, unrecorded))
+          })
+          return yield* repo.complete(claim, { steps, messageId, content, response, usage: unrecorded }).pipe(
+            Effect.retry(storagePatience)
+          )
+        })
+
+        const step = Effect.fnUntraced(function*(completion: Completion) {
+          const ids = yield* Effect.forEach(completion.toolCalls, () => uuidV7)
+          const calls = completion.toolCalls.map((call, i) => ({
+            id: ToolCallId.make(ids[i] ?? ""),
+            providerCallId: toStorable(call.id).slice(0, 256),
+            toolName: toStorable(call.name).slice(0, 256),
+            arguments: storableArguments(call.arguments)
+          }))
+          const execute = Effect.forEach(completion.toolCalls, (call, i) =>
+            i < maxToolCalls
+              ? tools.execute(claim.userId, call.name, call.arguments)
+              : Effect.succeed(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`)))
+          const content = toStorable(completion.text)
+          const usage = unrecorded
+          const outcome = yield* repo.step(claim, { steps, content, usage, calls }, execute, leaseMillis).pipe(
+            Effect.retry(storagePatience)
+          )
+          if (outcome._tag === "Lost") return false
+          steps++
+          recorded = addUsage(recorded, usage)
+          unrecorded = noUsage
+          history = withStep(history, turn.seq, steps, content, outcome.calls)
+          return true
+        })
+
+        while (true) {
+          if (steps >= maxModelCalls) return yield* fail({ code: "step_limit" }, false)
+          const result = yield* Effect.result(think())
+          if (result._tag === "Failure") {
+            const { reason } = result.failure
+            return yield* fail({ code: "model_failed", reason }, isRetryableReason(reason))
+          }
+          const completion = result.success
+          if (completion.toolCalls.length === 0) return yield* complete(completion.text)
+          if (!(yield* step(completion))) return { _tag: "Lost" } as const
+        }
+      })
+    })
+  })
+)
+
+const encodeReply = Schema.encodeSync(Schema.fromJsonString(TurnReply))
+
+const backoffMillis = 500
+
+/** A model's answer has been paid for: for some ten seconds the store may be away before it is given up. */
+const storagePatience = {
+  schedule: Schedule.jittered(Schedule.exponential("100 millis", 1.6)),
+  times: 8
+} as const
+
+/** An answer that is cut in the middle of its tool calls, or says nothing, is none. */
+const usable = (completion: Completion): Effect.Effect<Completion, ModelFailed> =>
+  completion.toolCalls.length > 0
+    ? completion.finishReason === "length" ? Effect.fail(new ModelFailed({ reason: "bad_answer" })) : Effect.succeed(completion)
+    : toStorable(completion.text).trim() === ""
+    ? Effect.fail(new ModelFailed({ reason: "bad_answer" }))
+    : Effect.succeed(completion)
+
+const withStep = (
+  history: History,
+  seq: number,
+  step: number,
+  content: string,
+  calls: ReadonlyArray<StoredCall>
+): History => ({
+  messages: history.messages,
+  steps: [...history.steps, { seq, step, content }],
+  calls: [...history.calls, ...calls]
+})

@@ -1,0 +1,173 @@
+import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { type BeginRequest, ConversationRepo, type FailedTurn, type TurnRef } from "../ports/ConversationRepo.ts"
+import { uuidV7 } from "./Ids.ts"
+import { ConversationId, MessageId, TurnId } from "./model/Conversation.ts"
+import {
+  ConversationBusy,
+  ConversationNotFound,
+  IdempotencyKeyReused,
+  RateLimited,
+  type ShuttingDown,
+  type StorageUnavailable,
+  TurnFailed,
+  TurnInProgress
+} from "./model/Errors.ts"
+import { type IdempotencyKey, summarizeUsage } from "./model/Turn.ts"
+import type { User } from "./model/User.ts"
+import { Settings } from "./Settings.ts"
+import { toToolCall } from "./ToolCalls.ts"
+import { turnPolicy } from "./TurnPolicy.ts"
+import { Turns } from "./Turns.ts"
+
+/** One message of a user. */
+export interface ChatRequest {
+  readonly user: User
+  /** The conversation it belongs to; none starts one. */
+  readonly conversationId: Option.Option<ConversationId>
+  /** What the user says, trimmed. */
+  readonly message: string
+  readonly idempotencyKey: Option.Option<IdempotencyKey>
+}
+
+/** The answer to a message. */
+export interface ChatAnswer {
+  /** The stored answer: the JSON text of a `TurnReply`, the same bytes however often it is asked for. */
+  readonly body: string
+  /** Whether the turn had been answered before this request. */
+  readonly replayed: boolean
+}
+
+export type ChatError =
+  | ConversationBusy
+  | ConversationNotFound
+  | IdempotencyKeyReused
+  | RateLimited
+  | ShuttingDown
+  | StorageUnavailable
+  | TurnFailed
+  | TurnInProgress
+
+/** Talking to the agent. */
+export class Chat extends Context.Service<
+  Chat,
+  {
+    /**
+     * Makes one message happen exactly once, and answers when its turn is over. Interrupting the effect (the client
+     * went away) does not end the turn.
+     */
+    readonly send: (request: ChatRequest) => Effect.Effect<ChatAnswer, ChatError>
+  }
+>()("turnkeeper/domain/Chat") {}
+
+/** How long a request waits for a turn that another one runs. */
+const patience = Duration.seconds(25)
+
+export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.effect(
+  Chat,
+  Effect.gen(function*() {
+    const repo = yield* ConversationRepo
+    const turns = yield* Turns
+    const policy = turnPolicy(yield* Settings)
+
+    /** Looks at the turn once and, where that is due, runs it: an answer, or what has to be waited for. */
+    const attempt = Effect.fnUntraced(function*(
+      request: BeginRequest
+    ): Effect.fn.Return<
+      Effect.Effect<ChatAnswer | Wait, StorageUnavailable | ShuttingDown | TurnFailed>,
+      ChatError
+    > {
+      yield* turns.admit
+      // The same request again, so that a begin whose answer was lost is not left without an owner.
+      const outcome = yield* Effect.retry(repo.begin(request, policy), beginAgain)
+      switch (outcome._tag) {
+        case "Claimed": {
+          const end = yield* turns.start(outcome.turn)
+          return Effect.flatMap(end, (end): Effect.Effect<ChatAnswer | Wait, TurnFailed> => {
+            switch (end._tag) {
+              case "Completed":
+                return Effect.succeed({ body: end.body, replayed: false })
+              case "Failed":
+                return Effect.fail(toTurnFailed(end.turn))
+              case "Lost": // someone else goes on with it
+                return Effect.succeed({ turn: outcome.turn.claim, own: true })
+            }
+          })
+        }
+        case "ClaimedOther":
+          yield* turns.start(outcome.turn)
+          return Effect.succeed({ turn: outcome.turn.claim, own: false })
+        case "Running":
+          return Effect.succeed({ turn: outcome.turn, own: true })
+        case "Completed":
+          return Effect.succeed({ body: outcome.body, replayed: true })
+        case "Failed":
+          return yield* toTurnFailed(outcome.turn)
+        case "Busy":
+          return yield* new ConversationBusy({ retryAfterMillis: outcome.retryAfterMillis })
+        case "KeyReused":
+          return yield* new IdempotencyKeyReused()
+        case "RateLimited":
+          return yield* new RateLimited({ retryAfterMillis: outcome.retryAfterMillis })
+        case "Gone":
+        case "NotFound":
+          return yield* new ConversationNotFound({
+            conversationId: Option.getOrElse(request.conversationId, () => request.newConversationId)
+          })
+      }
+    })
+
+    return Chat.of({
+      send: Effect.fn("Chat.send")(function*({ conversationId, idempotencyKey, message, user }) {
+        const now = yield* Clock.currentTimeMillis
+        const request = {
+          userId: user.id,
+          turnId: TurnId.make(yield* uuidV7),
+          idempotencyKey,
+          fingerprint: JSON.stringify(["chat", Option.getOrNull(conversationId), message]),
+          conversationId,
+          newConversationId: ConversationId.make(yield* uuidV7),
+          title: titleAt(DateTime.makeUnsafe(now)),
+          messageId: MessageId.make(yield* uuidV7),
+          content: message,
+          context: { userName: user.name }
+        }
+        while (true) {
+          const holder = yield* uuidV7
+          // A turn that has begun is run, even if the client leaves at just that moment; what waits may be interrupted.
+          const looked = yield* Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(attempt({ ...request, holder }), restore)
+          )
+          if ("body" in looked) return looked
+          const left = Duration.toMillis(patience) - ((yield* Clock.currentTimeMillis) - now)
+          const settled = left > 0 && (yield* turns.awaitSettled(looked.turn, Duration.millis(left)))
+          if (!settled) {
+            const retryAfterMillis = policy.leaseMillis
+            return yield* looked.own
+              ? new TurnInProgress({ retryAfterMillis })
+              : new ConversationBusy({ retryAfterMillis })
+          }
+        }
+      })
+    })
+  })
+)
+
+/** A turn whose end has to be awaited before the request is looked at again; `own` when it is the request's. */
+interface Wait {
+  readonly turn: TurnRef
+  readonly own: boolean
+}
+
+const beginAgain = { schedule: Schedule.exponential("100 millis"), times: 3 } as const
+
+const titleAt = (now: DateTime.Utc): string => `Chat ${DateTime.formatIso(now).slice(0, 16).replace("T", " ")}`
+
+const toTurnFailed = (turn: FailedTurn): TurnFailed =>
+  new TurnFailed({
+    conversationId: turn.conversationId,
+    turnId: turn.turnId,
+    failure: turn.failure,
+    retryable: turn.retryable,
+    toolCalls: turn.calls.map((call) => toToolCall(turn.userId, call)),
+    usage: summarizeUsage(turn.usage)
+  })

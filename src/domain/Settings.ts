@@ -1,0 +1,28 @@
+import { Context, Duration } from "effect"
+
+/** What an operator may want otherwise. */
+export interface Settings {
+  /** How long one attempt at a turn may think, all its model calls together. */
+  readonly turnTimeout: Duration.Duration
+  /** How long running turns get to end when the service shuts down. */
+  readonly shutdownGrace: Duration.Duration
+  /** How many messages of a conversation the model is shown, the new one included. */
+  readonly historyMessages: number
+  /** How many tokens they may be, estimated from above. */
+  readonly historyTokens: number
+  /** How many turns a user may begin in a minute; `null` for no limit. */
+  readonly turnsPerMinute: number | null
+}
+
+export const defaultSettings: Settings = {
+  turnTimeout: Duration.seconds(60),
+  shutdownGrace: Duration.seconds(30),
+  historyMessages: 20,
+  historyTokens: 6000,
+  turnsPerMinute: 60
+}
+
+/** The settings in force. */
+export const Settings = Context.Reference<Settings>("turnkeeper/domain/Settings", {
+  defaultValue: () => defaultSettings
+})

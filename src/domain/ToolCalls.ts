@@ -1,0 +1,20 @@
+import { Schema } from "effect"
+import type { StoredCall } from "../ports/ConversationRepo.ts"
+import { JsonObject, type ToolCall } from "./model/Conversation.ts"
+import type { UserId } from "./model/User.ts"
+
+const decodeObject = Schema.decodeUnknownSync(Schema.fromJsonString(JsonObject))
+
+/**
+ * A stored call as its user sees it: with the user's id among the arguments, whatever the model wrote there.
+ */
+export const toToolCall = (userId: UserId, call: StoredCall): ToolCall => {
+  const { user_id: _, ...written } = decodeObject(call.arguments)
+  return {
+    id: call.id,
+    toolName: call.toolName,
+    status: call.status,
+    arguments: { user_id: userId, ...written },
+    result: decodeObject(call.result)
+  }
+}

@@ -1,0 +1,23 @@
+import { Schema, SchemaTransformation } from "effect"
+
+/** Whether a string is well-formed Unicode without NUL: the text that PostgreSQL can store and JSON can carry unchanged. */
+export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes("\0")
+
+/**
+ * Makes any text storable: lone surrogates become U+FFFD, NUL characters are left out. For what a model says;
+ * what a person sends is refused instead.
+ */
+export const toStorable = (text: string): string => text.toWellFormed().replaceAll("\0", "")
+
+/** Text of `minimum` to `maximum` Unicode code points after trimming, well-formed and without NUL. */
+export const TrimmedText = (minimum: number, maximum: number) =>
+  Schema.String.annotate({
+    description: `${minimum} to ${maximum} characters (Unicode code points) after trimming`
+  }).pipe(
+    Schema.check(Schema.isMinCodePoints(minimum)),
+    Schema.decode(SchemaTransformation.trim()),
+    Schema.check(
+      Schema.isBetweenCodePoints(minimum, maximum),
+      Schema.makeFilter(isStorable, { expected: "well-formed Unicode without NUL characters" })
+    )
+  )

@@ -1,0 +1,88 @@
+import { Schema } from "effect"
+import { ConversationId, MessageId, ToolCall, TurnId } from "./Conversation.ts"
+
+/** The name that a client gives a request so that it can repeat it safely: 1 to 255 visible ASCII characters. */
+export const IdempotencyKey = Schema.String.pipe(
+  Schema.check(Schema.isPattern(/^[\x21-\x7e]{1,255}$/, { expected: "1 to 255 visible ASCII characters" })),
+  Schema.brand("turnkeeper/IdempotencyKey")
+)
+export type IdempotencyKey = typeof IdempotencyKey.Type
+
+/** Tokens that a model used, as it counted them. */
+export interface Usage {
+  readonly promptTokens: number
+  readonly completionTokens: number
+}
+
+/** Adds two usages up. */
+export const addUsage = (a: Usage, b: Usage): Usage => ({
+  promptTokens: a.promptTokens + b.promptTokens,
+  completionTokens: a.completionTokens + b.completionTokens
+})
+
+export const noUsage: Usage = { promptTokens: 0, completionTokens: 0 }
+
+/** The sum over every answer of the model that is known, as clients see it. */
+export const UsageSummary = Schema.Struct({
+  promptTokens: Schema.Int,
+  completionTokens: Schema.Int,
+  totalTokens: Schema.Int
+}).pipe(
+  Schema.encodeKeys({
+    promptTokens: "prompt_tokens",
+    completionTokens: "completion_tokens",
+    totalTokens: "total_tokens"
+  })
+)
+export type UsageSummary = typeof UsageSummary.Type
+
+export const summarizeUsage = (usage: Usage): UsageSummary => ({
+  ...usage,
+  totalTokens: usage.promptTokens + usage.completionTokens
+})
+
+/**
+ * What a completed turn answers. It is stored as the text of its encoded form and repeated byte for byte, so its
+ * encoding belongs to the model and not to one way of delivering it.
+ */
+export const TurnReply = Schema.Struct({
+  conversationId: ConversationId,
+  turnId: TurnId,
+  messageId: MessageId,
+  message: Schema.String,
+  toolCalls: Schema.Array(ToolCall),
+  usage: UsageSummary
+}).pipe(
+  Schema.encodeKeys({
+    conversationId: "conversation_id",
+    turnId: "turn_id",
+    messageId: "message_id",
+    toolCalls: "tool_calls"
+  })
+)
+export type TurnReply = typeof TurnReply.Type
+
+/** Why a turn failed, for those who decide what to do about it. */
+export const FailureCode = Schema.Literals(["model_failed", "step_limit", "abandoned"])
+export type FailureCode = typeof FailureCode.Type
+
+/** What was wrong with the model when it failed. */
+export const ModelFailureReason = Schema.Literals([
+  "rate_limited",
+  "overloaded",
+  "timed_out",
+  "unreachable",
+  "bad_answer",
+  "refused",
+  "context_too_long",
+  "misconfigured"
+])
+export type ModelFailureReason = typeof ModelFailureReason.Type
+
+/** The stored account of a failure: no text of a user, a model or a provider is in it. */
+export const Failure = Schema.Struct({ code: FailureCode, reason: Schema.optionalKey(ModelFailureReason) })
+export type Failure = typeof Failure.Type
+
+/** Whether a failed model may be tried again for the same turn. */
+export const isRetryableReason = (reason: ModelFailureReason): boolean =>
+  reason !== "refused" && reason !== "context_too_long" && reason !== "misconfigured"

@@ -1,0 +1,680 @@
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
+import { Cause, Context, Deferred, Effect, FiberSet, Layer, Option, Queue, Schema, type Scope } from "effect"
+
+/** A request that the stand-in got. */
+export interface ModelRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  /** The body, parsed; `undefined` where it was no JSON. */
+  readonly body: unknown
+  /** Why it was answered with 400, if it was. */
+  readonly invalid: string | undefined
+  /** Completes once the client has hung up before the answer was sent whole. */
+  readonly aborted: Effect.Effect<void>
+  /** Whether that has happened by now. */
+  readonly isAborted: () => boolean
+}
+
+/** A tool call for the stand-in to ask for. */
+export interface ScriptedCall {
+  readonly name: string
+  /** JSON text as it is, anything else as its JSON; `null` leaves the member out. By default `{}`. */
+  readonly arguments?: unknown
+  /** By default one as OpenAI makes them, not used before; `null` leaves the member out. */
+  readonly id?: string | null
+}
+
+/** What OpenAI counts. */
+export interface ScriptedUsage {
+  readonly promptTokens: number
+  readonly completionTokens: number
+}
+
+/** An answer of the model. */
+export interface CompletionReply {
+  readonly type: "completion"
+  readonly content: string | null
+  readonly calls: ReadonlyArray<ScriptedCall>
+  readonly finishReason: string | null
+  readonly refusal: string | null
+  /** `null` leaves the member out. */
+  readonly usage: ScriptedUsage | null
+}
+
+/** What to do with one request. */
+export type Reply =
+  | CompletionReply
+  | {
+      readonly type: "http"
+      readonly status: number
+      readonly headers: Readonly<Record<string, string>>
+      readonly body: string
+    }
+  /** Ends the connection: before any answer, by a reset, or in the middle of an answer's body. */
+  | { readonly type: "cut"; readonly where: "before_headers" | "reset" | "within_body" }
+  /** Says nothing for as long as the client waits: at all, or after the first half of an answer. */
+  | { readonly type: "stall"; readonly where: "before_headers" | "within_body" }
+
+/** A reply, or what makes it: as late as it likes, so a latch or a deferred holds an answer back. */
+export type Scripted = Reply | ((request: ModelRequest) => Effect.Effect<Reply>)
+
+/** A stand-in for the OpenAI API on 127.0.0.1, which answers what a test has scripted. */
+export class ModelServer extends Context.Service<
+  ModelServer,
+  {
+    /** What to give as the API's address: `http://127.0.0.1:<port>/v1`. */
+    readonly baseUrl: string
+    /** Every request there was, in the order of their arrival; grows. */
+    readonly requests: ReadonlyArray<ModelRequest>
+    /** Waits for the next request, and takes each one once. */
+    readonly next: Effect.Effect<ModelRequest>
+    /** Adds to the replies that are given one by one. A request that gets 400, 401 or 404 by its own fault takes none. */
+    readonly script: (...replies: ReadonlyArray<Scripted>) => Effect.Effect<void>
+    /** What is replied when the script is at its end; at first 501. */
+    readonly otherwise: (reply: Scripted) => Effect.Effect<void>
+  }
+>()("turnkeeper/test/support/model-server/ModelServer") {
+  /** A server of its own for each scope, gone with all its connections when the scope closes. */
+  static readonly make: Effect.Effect<ModelServer["Service"], never, Scope.Scope> = Effect.gen(function* () {
+    const script: Array<Scripted> = []
+    const requests: Array<ModelRequest> = []
+    const arrivals = yield* Queue.unbounded<ModelRequest>()
+    const run = yield* FiberSet.makeRuntime<never, void, never>()
+    const state: { otherwise: Scripted } = { otherwise: nothingScripted }
+
+    const serve = Effect.fnUntraced(function* (incoming: IncomingMessage, outgoing: ServerResponse, text: string) {
+      const request = toRequest(incoming, outgoing, text)
+      requests.push(request)
+      yield* Queue.offer(arrivals, request)
+      const scripted = faultOf(request) ?? script.shift() ?? state.otherwise
+      const reply = typeof scripted === "function" ? yield* scripted(request) : scripted
+      send(outgoing, reply, request.body)
+    })
+
+    const server = createServer((incoming, outgoing) => {
+      const chunks: Array<Buffer> = []
+      incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
+      incoming.on("end", () => {
+        const text = Buffer.concat(chunks).toString("utf8")
+        run(
+          serve(incoming, outgoing, text).pipe(
+            Effect.catchCause((cause) =>
+              Effect.sync(() => send(outgoing, faults.error(501, { message: Cause.pretty(cause) }), undefined))
+            )
+          )
+        )
+      })
+    })
+    yield* Effect.acquireRelease(
+      Effect.callback<void>((resume) => {
+        server.on("error", (error) => resume(Effect.die(error)))
+        server.listen(0, "127.0.0.1", () => resume(Effect.void))
+      }),
+      () =>
+        Effect.callback<void>((resume) => {
+          server.close(() => resume(Effect.void))
+          server.closeAllConnections()
+        })
+    )
+    const address = server.address()
+    if (address === null || typeof address === "string") return yield* Effect.die("the server has no port")
+
+    return ModelServer.of({
+      baseUrl: `http://127.0.0.1:${address.port}/v1`,
+      requests,
+      next: Queue.take(arrivals),
+      script: (...replies) => Effect.sync(() => void script.push(...replies)),
+      otherwise: (reply) =>
+        Effect.sync(() => {
+          state.otherwise = reply
+        })
+    })
+  })
+
+  static readonly layer: Layer.Layer<ModelServer> = Layer.effect(ModelServer, ModelServer.make)
+}
+
+const defaultUsage: ScriptedUsage = { promptTokens: 580, completionTokens: 45 }
+
+const completion = (parts: Partial<CompletionReply>): CompletionReply => ({
+  type: "completion",
+  content: null,
+  calls: [],
+  finishReason: "stop",
+  refusal: null,
+  usage: defaultUsage,
+  ...parts
+})
+
+const http = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): Reply => ({
+  type: "http",
+  status,
+  headers,
+  body
+})
+
+/** Answers that are as they should be. */
+export const replies = {
+  /** An answer with any of its parts changed: by default an empty one that stopped. */
+  completion,
+  /** The model says something. */
+  text: (content: string, usage: ScriptedUsage | null = defaultUsage): Reply => completion({ content, usage }),
+  /** The model asks for tools, all in one answer. */
+  calls: (calls: ReadonlyArray<ScriptedCall>, usage: ScriptedUsage | null = defaultUsage): Reply =>
+    completion({ calls, finishReason: "tool_calls", usage }),
+  /** Any JSON with status 200. */
+  json: (body: unknown): Reply => http(200, toJson(body), { "content-type": "application/json" }),
+  /** Anything at all. */
+  http,
+  /** The same, held back until the effect (a latch, a deferred) is done. */
+  after:
+    (release: Effect.Effect<unknown>, reply: Reply): Scripted =>
+    () =>
+      Effect.as(release, reply)
+}
+
+/** An error as OpenAI words it. */
+interface ErrorParts {
+  readonly message?: string
+  readonly type?: string
+  readonly param?: string | null
+  readonly code?: string | number | null
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const errorReply = (status: number, parts: ErrorParts = {}): Reply =>
+  http(
+    status,
+    toJson({
+      error: {
+        message: parts.message ?? "The server had an error while processing your request. Sorry about that!",
+        type: parts.type ?? (status >= 500 ? "server_error" : "invalid_request_error"),
+        param: parts.param ?? null,
+        code: parts.code ?? null
+      }
+    }),
+    { "content-type": "application/json", ...parts.headers }
+  )
+
+/** Everything that goes wrong, as OpenAI and the proxies before it do it. */
+export const faults = {
+  /** Any status with an error in OpenAI's shape. */
+  error: errorReply,
+  badRequest: errorReply(400, { message: "Unrecognized request argument supplied: foo" }),
+  unauthorized: errorReply(401, {
+    message: "Incorrect API key provided: sk-abc***xyz. You can find your API key at https://platform.openai.com.",
+    code: "invalid_api_key"
+  }),
+  forbidden: errorReply(403, {
+    message: "Country, region, or territory not supported",
+    type: "request_forbidden",
+    code: "unsupported_country_region_territory"
+  }),
+  modelNotFound: errorReply(404, {
+    message: "The model `gpt-none` does not exist or you do not have access to it.",
+    code: "model_not_found"
+  }),
+  contextTooLong: errorReply(400, {
+    message:
+      "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens. Please reduce the length of the messages.",
+    param: "messages",
+    code: "context_length_exceeded"
+  }),
+  payloadTooLarge: http(413, "<html><head><title>413 Request Entity Too Large</title></head></html>", {
+    "content-type": "text/html"
+  }),
+  contentPolicy: errorReply(400, {
+    message: "Your request was rejected as a result of our safety system.",
+    code: "content_policy_violation"
+  }),
+  /** 429, with what headers the test wants (`retry-after`, `retry-after-ms`). */
+  rateLimited: (headers: Readonly<Record<string, string>> = {}): Reply =>
+    errorReply(429, {
+      message:
+        "Rate limit reached for gpt-4 in organization org-x on requests per min (RPM): Limit 3, Used 3, Requested 1.",
+      type: "requests",
+      code: "rate_limit_exceeded",
+      headers
+    }),
+  insufficientQuota: errorReply(429, {
+    message: "You exceeded your current quota, please check your plan and billing details.",
+    type: "insufficient_quota",
+    code: "insufficient_quota"
+  }),
+  serverError: errorReply(500),
+  badGateway: http(502, "<html><head><title>502 Bad Gateway</title></head></html>", { "content-type": "text/html" }),
+  overloaded: (headers: Readonly<Record<string, string>> = {}): Reply =>
+    errorReply(503, { message: "The engine is currently overloaded, please try again later", headers }),
+  gatewayTimeout: http(504, "<html><head><title>504 Gateway Time-out</title></head></html>", {
+    "content-type": "text/html"
+  }),
+  html: http(200, "<!doctype html><html><body>Sign in to the hotel's network</body></html>", {
+    "content-type": "text/html"
+  }),
+  badJson: http(200, '{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,', {
+    "content-type": "application/json"
+  }),
+  cutBeforeHeaders: { type: "cut", where: "before_headers" },
+  reset: { type: "cut", where: "reset" },
+  cutWithinBody: { type: "cut", where: "within_body" },
+  neverAnswers: { type: "stall", where: "before_headers" },
+  stallsWithinBody: { type: "stall", where: "within_body" },
+  noChoices: http(
+    200,
+    '{"id":"chatcmpl-1","object":"chat.completion","model":"gpt-4","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}',
+    { "content-type": "application/json" }
+  ),
+  emptyChoice: completion({ content: "" }),
+  cutByLength: completion({ content: "Here are your ta", finishReason: "length" }),
+  contentFilter: completion({ finishReason: "content_filter" }),
+  refusal: completion({ refusal: "I'm sorry, I can't assist with that." }),
+  badArguments: completion({ calls: [{ name: "add_task", arguments: '{"title": "Buy' }], finishReason: "tool_calls" }),
+  unknownTool: completion({ calls: [{ name: "launch_rocket" }], finishReason: "tool_calls" })
+} satisfies Record<string, Reply | ((...args: Array<never>) => Reply)>
+
+/**
+ * Why the real API would answer a Chat Completions request with 400, or `undefined` if it would not. Stricter than the
+ * real one where compatible servers are: the last message is the user's or a tool's, ids of calls and names of tools
+ * are unique in the whole request, and there is no `function` role. No tool may know of a `user_id`.
+ */
+export const invalidRequest = (body: unknown): string | undefined => {
+  for (const complaint of complaintsAboutBody(body)) return complaint
+  return undefined
+}
+
+type Complaints = Generator<string, void, undefined>
+type Members = { readonly [key: string]: unknown }
+
+const namePattern = /^[a-zA-Z0-9_-]{1,64}$/
+const reasoningModel = /(?:^|\/)(?:o\d|gpt-5)/
+const maxCalls = 128
+const maxTools = 128
+const maxMessages = 2048
+
+const bodyMembers = new Set([
+  "model",
+  "messages",
+  "tools",
+  "tool_choice",
+  "parallel_tool_calls",
+  "temperature",
+  "max_tokens",
+  "max_completion_tokens",
+  "top_p",
+  "seed",
+  "stop",
+  "user",
+  "stream"
+])
+
+function* complaintsAboutBody(body: unknown): Complaints {
+  if (!isMembers(body)) return yield "We could not parse the JSON body of your request."
+  if (holdsLoneSurrogate(body)) yield "We could not parse the JSON body of your request: lone surrogate."
+  for (const key of Object.keys(body)) {
+    if (!bodyMembers.has(key)) yield `Unrecognized request argument supplied: ${key}`
+  }
+  if (typeof body["model"] !== "string" || body["model"] === "") return yield "you must provide a model parameter"
+  if (body["stream"] === true) yield "The stand-in does not stream."
+  yield* complaintsAboutLimits(body, body["model"])
+  yield* complaintsAboutMessages(body["messages"])
+  if (body["tools"] !== undefined) yield* complaintsAboutTools(body["tools"])
+}
+
+function* complaintsAboutLimits(body: Members, model: string): Complaints {
+  const { max_completion_tokens, max_tokens, temperature } = body
+  for (const [name, value] of Object.entries({ max_completion_tokens, max_tokens })) {
+    if (value !== undefined && !(typeof value === "number" && Number.isInteger(value) && value >= 1)) {
+      yield `Invalid type or value for '${name}': expected an integer >= 1.`
+    }
+  }
+  if (max_tokens !== undefined && max_completion_tokens !== undefined) {
+    yield "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
+  }
+  if (temperature !== undefined && !(typeof temperature === "number" && temperature >= 0 && temperature <= 2)) {
+    yield "Invalid 'temperature': expected a decimal between 0 and 2."
+  }
+  if (!reasoningModel.test(model)) return
+  if (max_tokens !== undefined) {
+    yield "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+  }
+  if (temperature !== undefined && temperature !== 1) {
+    yield `Unsupported value: 'temperature' does not support ${temperature} with this model.`
+  }
+}
+
+function* complaintsAboutMessages(messages: unknown): Complaints {
+  if (!Array.isArray(messages)) return yield "Missing required parameter: 'messages'."
+  if (messages.length === 0) return yield "Invalid 'messages': empty array. Expected an array with minimum length 1."
+  if (messages.length > maxMessages) yield `Invalid 'messages': array too long. Expected at most ${maxMessages}.`
+  const seen = new Set<string>()
+  /** The calls of the last assistant message that have no result yet; `undefined` where no result may stand. */
+  let open: Set<string> | undefined
+  for (const [index, message] of messages.entries()) {
+    const path = `messages[${index}]`
+    if (!isMembers(message)) return yield `Invalid type for '${path}': expected an object.`
+    if (message["role"] === "tool") {
+      yield* complaintsAboutResult(message, path, open)
+      continue
+    }
+    yield* complaintsAboutOpen(open)
+    open = undefined
+    yield* complaintsAboutMessage(message, path)
+    if (message["role"] === "assistant" && message["tool_calls"] !== undefined) {
+      open = new Set()
+      yield* complaintsAboutCalls(message["tool_calls"], `${path}.tool_calls`, seen, open)
+    }
+  }
+  yield* complaintsAboutOpen(open)
+  const last: unknown = messages.at(-1)
+  if (!isMembers(last) || (last["role"] !== "user" && last["role"] !== "tool")) {
+    yield "Expected last role User or Tool for serving."
+  }
+}
+
+function* complaintsAboutOpen(open: ReadonlySet<string> | undefined): Complaints {
+  if (open !== undefined && open.size > 0) {
+    yield `An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: ${[...open].join(", ")}`
+  }
+}
+
+function* complaintsAboutResult(message: Members, path: string, open: Set<string> | undefined): Complaints {
+  yield* complaintsAboutMembers(message, path, ["role", "content", "tool_call_id"])
+  yield* complaintsAboutContent(message["content"], `${path}.content`, ["text"])
+  const id = message["tool_call_id"]
+  if (typeof id !== "string") return yield `Missing parameter 'tool_call_id': ${path}.`
+  if (open?.delete(id) !== true) {
+    yield "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+  }
+}
+
+function* complaintsAboutMessage(message: Members, path: string): Complaints {
+  const content = message["content"]
+  switch (message["role"]) {
+    case "system":
+    case "developer":
+      yield* complaintsAboutMembers(message, path, ["role", "content", "name"])
+      return yield* complaintsAboutContent(content, `${path}.content`, ["text"])
+    case "user":
+      yield* complaintsAboutMembers(message, path, ["role", "content", "name"])
+      return yield* complaintsAboutContent(content, `${path}.content`, ["text", "image_url", "input_audio", "file"])
+    case "assistant":
+      yield* complaintsAboutMembers(message, path, ["role", "content", "name", "refusal", "tool_calls"])
+      if ((content === undefined || content === null) && message["tool_calls"] !== undefined) return
+      return yield* complaintsAboutContent(content, `${path}.content`, ["text", "refusal"])
+    default:
+      yield `Invalid value for '${path}.role': ${String(message["role"])}. Supported values are: 'system', 'assistant', 'user', 'tool', and 'developer'.`
+  }
+}
+
+function* complaintsAboutContent(content: unknown, path: string, types: ReadonlyArray<string>): Complaints {
+  if (typeof content === "string") return
+  if (!Array.isArray(content) || content.length === 0) {
+    return yield `Invalid value for '${path}': expected a string or a list of parts, got ${toJson(content)}.`
+  }
+  for (const part of content) {
+    if (!isMembers(part) || typeof part["type"] !== "string" || !types.includes(part["type"])) {
+      yield `Invalid value for '${path}': no such type of part here.`
+    } else if (part["type"] === "text" && typeof part["text"] !== "string") {
+      yield `Invalid type for '${path}.text': expected a string.`
+    }
+  }
+}
+
+function* complaintsAboutCalls(calls: unknown, path: string, seen: Set<string>, open: Set<string>): Complaints {
+  if (!Array.isArray(calls) || calls.length === 0) {
+    return yield `Invalid '${path}': empty array. Expected an array with minimum length 1.`
+  }
+  if (calls.length > maxCalls) {
+    yield `Invalid '${path}': array too long. Expected an array with maximum length ${maxCalls}, but got an array with length ${calls.length} instead.`
+  }
+  for (const [index, call] of calls.entries()) {
+    const at = `${path}[${index}]`
+    if (!isMembers(call) || call["type"] !== "function" || !isMembers(call["function"])) {
+      yield `Invalid '${at}': expected a call of type 'function'.`
+      continue
+    }
+    yield* complaintsAboutMembers(call, at, ["id", "type", "function"])
+    yield* complaintsAboutMembers(call["function"], `${at}.function`, ["name", "arguments"])
+    yield* complaintsAboutName(call["function"]["name"], `${at}.function.name`)
+    if (typeof call["function"]["arguments"] !== "string") {
+      yield `Invalid type for '${at}.function.arguments': expected a string.`
+    }
+    yield* complaintsAboutId(call["id"], `${at}.id`, seen, open)
+  }
+}
+
+function* complaintsAboutId(id: unknown, path: string, seen: Set<string>, open: Set<string>): Complaints {
+  if (typeof id !== "string" || id === "") return yield `Invalid '${path}': empty string.`
+  if (id.length > 40) yield `Invalid '${path}': string too long. Expected a string with maximum length 40.`
+  if (seen.has(id)) yield `Duplicate value for '${path}': ${id}`
+  seen.add(id)
+  open.add(id)
+}
+
+function* complaintsAboutName(name: unknown, path: string): Complaints {
+  if (typeof name !== "string" || !namePattern.test(name)) {
+    yield `Invalid '${path}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$', 1 to 64 characters.`
+  }
+}
+
+function* complaintsAboutTools(tools: unknown): Complaints {
+  if (!Array.isArray(tools) || tools.length === 0) {
+    return yield "Invalid 'tools': empty array. Expected an array with minimum length 1."
+  }
+  if (tools.length > maxTools) yield `Invalid 'tools': array too long. Expected at most ${maxTools}.`
+  const names = new Set<unknown>()
+  for (const [index, tool] of tools.entries()) {
+    const path = `tools[${index}]`
+    if (!isMembers(tool) || tool["type"] !== "function" || !isMembers(tool["function"])) {
+      yield `Invalid '${path}': expected a tool of type 'function'.`
+      continue
+    }
+    const definition = tool["function"]
+    yield* complaintsAboutMembers(tool, path, ["type", "function"])
+    yield* complaintsAboutMembers(definition, `${path}.function`, ["name", "description", "parameters", "strict"])
+    yield* complaintsAboutName(definition["name"], `${path}.function.name`)
+    if (names.has(definition["name"])) yield `Duplicate value for '${path}.function.name'.`
+    names.add(definition["name"])
+    yield* complaintsAboutDescription(definition["description"], `${path}.function.description`)
+    if (definition["parameters"] !== undefined) {
+      yield* complaintsAboutParameters(definition["parameters"], `Invalid schema for function '${definition["name"]}'`)
+    }
+  }
+}
+
+function* complaintsAboutDescription(description: unknown, path: string): Complaints {
+  if (description === undefined) return
+  if (typeof description !== "string") return yield `Invalid type for '${path}': expected a string.`
+  if (description.length > 1024) yield `Invalid '${path}': string too long. Expected a maximum length of 1024.`
+}
+
+function* complaintsAboutParameters(schema: unknown, prefix: string): Complaints {
+  if (!isMembers(schema) || schema["type"] !== "object") {
+    return yield `${prefix}: schema must be a JSON Schema of 'type: "object"'.`
+  }
+  if (["oneOf", "anyOf", "allOf", "enum", "not"].some((key) => schema[key] !== undefined)) {
+    yield `${prefix}: schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level.`
+  }
+  if (!isMembers(schema["properties"])) yield `${prefix}: object schema missing properties.`
+  yield* complaintsAboutSchema(schema, schema, prefix)
+}
+
+function* complaintsAboutSchema(schema: unknown, root: Members, prefix: string): Complaints {
+  if (Array.isArray(schema)) {
+    for (const each of schema) yield* complaintsAboutSchema(each, root, prefix)
+  }
+  if (!isMembers(schema)) return
+  if (isMembers(schema["properties"]) && Object.hasOwn(schema["properties"], "user_id")) {
+    yield `${prefix}: the model must not know of a 'user_id'.`
+  }
+  if (schema["type"] === "array" && schema["items"] === undefined) yield `${prefix}: array schema missing items.`
+  if (typeof schema["$ref"] === "string" && !resolves(schema["$ref"], root)) {
+    yield `${prefix}: reference to component '${schema["$ref"]}' which was not found in the schema.`
+  }
+  for (const each of Object.values(schema)) yield* complaintsAboutSchema(each, root, prefix)
+}
+
+function* complaintsAboutMembers(value: Members, path: string, allowed: ReadonlyArray<string>): Complaints {
+  for (const key of Object.keys(value)) {
+    if (!allowed.includes(key)) yield `Additional properties are not allowed ('${key}' was unexpected) - '${path}'`
+  }
+}
+
+/** Whether a JSON pointer leads somewhere. */
+const resolves = (pointer: string, root: Members): boolean => {
+  if (!pointer.startsWith("#")) return false
+  let current: unknown = root
+  for (const segment of pointer.slice(1).split("/").slice(1)) {
+    if (!isMembers(current)) return false
+    current = current[segment.replaceAll("~1", "/").replaceAll("~0", "~")]
+  }
+  return isMembers(current)
+}
+
+const holdsLoneSurrogate = (value: unknown): boolean => {
+  if (typeof value === "string") return !value.isWellFormed()
+  if (typeof value !== "object" || value === null) return false
+  return Object.entries(value).some(([key, each]) => !key.isWellFormed() || holdsLoneSurrogate(each))
+}
+
+const isMembers = (value: unknown): value is Members =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const nothingScripted: Reply = errorReply(501, { message: "The test has scripted no reply for this request." })
+
+const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+
+// A declaration, since the faults are made of it above.
+function toJson(value: unknown): string {
+  return JSON.stringify(value) ?? "undefined"
+}
+
+const toRequest = (incoming: IncomingMessage, outgoing: ServerResponse, text: string): ModelRequest => {
+  const body = Option.getOrUndefined(decodeJson(text))
+  const aborted = Deferred.makeUnsafe<void>()
+  outgoing.on("close", () => {
+    if (!outgoing.writableFinished && !cutByUs.has(outgoing)) Deferred.doneUnsafe(aborted, Effect.void)
+  })
+  return {
+    method: incoming.method ?? "",
+    path: incoming.url ?? "",
+    headers: incoming.headers,
+    body,
+    invalid: invalidRequest(body),
+    aborted: Deferred.await(aborted),
+    isAborted: () => Deferred.isDoneUnsafe(aborted)
+  }
+}
+
+/** What is wrong with a request by itself, in the order in which OpenAI looks. */
+const faultOf = (request: ModelRequest): Reply | undefined => {
+  if (request.method !== "POST" || request.path !== "/v1/chat/completions") {
+    return errorReply(404, { message: `Invalid URL (${request.method} ${request.path})` })
+  }
+  if (!bearer.test(request.headers.authorization ?? "")) {
+    return errorReply(401, { message: "You didn't provide an API key." })
+  }
+  return request.invalid === undefined ? undefined : errorReply(400, { message: request.invalid })
+}
+
+const bearer = /^Bearer \S+$/
+
+/** Answers that end because the script says so, which no client has aborted. */
+const cutByUs = new WeakSet<ServerResponse>()
+
+const send = (outgoing: ServerResponse, reply: Reply, body: unknown): void => {
+  switch (reply.type) {
+    case "stall":
+      if (reply.where === "within_body") writeHalf(outgoing)
+      return
+    case "cut":
+      cut(outgoing, reply.where)
+      return
+    case "http":
+      outgoing.writeHead(reply.status, { ...openAiHeaders(), ...reply.headers })
+      outgoing.end(reply.body)
+      return
+    case "completion":
+      outgoing.writeHead(200, { ...openAiHeaders(), "content-type": "application/json" })
+      outgoing.end(toJson(toCompletion(reply, isMembers(body) ? body["model"] : undefined)))
+  }
+}
+
+const cut = (outgoing: ServerResponse, where: "before_headers" | "reset" | "within_body"): void => {
+  cutByUs.add(outgoing)
+  switch (where) {
+    case "before_headers":
+      outgoing.socket?.destroy()
+      return
+    case "reset":
+      outgoing.socket?.resetAndDestroy()
+      return
+    case "within_body":
+      writeHalf(outgoing, () => outgoing.socket?.destroy())
+  }
+}
+
+/** Sends the head and the beginning of an answer; `then` runs when it is on its way. */
+const writeHalf = (outgoing: ServerResponse, then: () => void = () => undefined): void => {
+  outgoing.writeHead(200, { ...openAiHeaders(), "content-type": "application/json", "content-length": "4096" })
+  outgoing.write('{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":', then)
+}
+
+/** Counts over all servers of the process: ids that OpenAI makes are unique everywhere. */
+let made = 0
+const madeId = (prefix: string, length: number): string => `${prefix}${(++made).toString(36).padStart(length, "0")}`
+
+const openAiHeaders = () => ({
+  "openai-processing-ms": "12",
+  "openai-version": "2020-10-01",
+  "x-request-id": madeId("req_", 32)
+})
+
+const toCompletion = (reply: CompletionReply, model: unknown) => ({
+  id: madeId("chatcmpl-", 29),
+  object: "chat.completion",
+  created: 1_754_000_000,
+  model,
+  choices: [
+    {
+      index: 0,
+      message: {
+        role: "assistant",
+        content: reply.content,
+        refusal: reply.refusal,
+        annotations: [],
+        ...(reply.calls.length === 0 ? {} : { tool_calls: reply.calls.map(toCall) })
+      },
+      logprobs: null,
+      finish_reason: reply.finishReason
+    }
+  ],
+  ...(reply.usage === null ? {} : { usage: toUsage(reply.usage) }),
+  service_tier: "default",
+  system_fingerprint: null
+})
+
+const toCall = (call: ScriptedCall) => ({
+  ...(call.id === null ? {} : { id: call.id ?? madeId("call_", 24) }),
+  type: "function",
+  function: {
+    name: call.name,
+    ...(call.arguments === null
+      ? {}
+      : { arguments: typeof call.arguments === "string" ? call.arguments : toJson(call.arguments ?? {}) })
+  }
+})
+
+const toUsage = (usage: ScriptedUsage) => ({
+  prompt_tokens: usage.promptTokens,
+  completion_tokens: usage.completionTokens,
+  total_tokens: usage.promptTokens + usage.completionTokens,
+  prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+  completion_tokens_details: {
+    reasoning_tokens: 0,
+    audio_tokens: 0,
+    accepted_prediction_tokens: 0,
+    rejected_prediction_tokens: 0
+  }
+})
