@@ -1,5 +1,5 @@
 import { connect } from "node:net"
-import { Context, DateTime, Effect, Layer, Redacted } from "effect"
+import { Context, DateTime, Effect, Layer, Logger, Redacted, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { Readiness } from "../../src/adapters/http/Handlers.ts"
 import { type ServeOptions, serve } from "../../src/adapters/http/Server.ts"
@@ -174,11 +174,43 @@ export const makeFakes = (overrides: Overrides = {}) => {
   return { calls, layer }
 }
 
+const decodeJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Unknown))
+
+/** The id of requests whose problems are compared as a whole. */
+export const requestId = "request-1"
+
+/** A whole problem, as the answer to a request of that id has it. */
+export const problemJson = (status: number, code: string, title: string, detail: string, more: object = {}) => ({
+  type: `urn:turnkeeper:problem:${code}`,
+  title,
+  status,
+  detail,
+  request_id: requestId,
+  error: { message: detail, code },
+  ...more
+})
+
+/** The problem of a request in which these values do not fit. */
+export const invalidJson = (...errors: ReadonlyArray<{ readonly path: string; readonly message: string }>) =>
+  problemJson(
+    400,
+    "invalid_request",
+    "The request is not valid",
+    errors.map((error) => `${error.path}: ${error.message}`).join("; "),
+    { errors }
+  )
+
 /** Serves the adapter over the fakes on a port of its own, for as long as the scope is open. */
 export const serveFakes = Effect.fnUntraced(function* (overrides: Overrides = {}, options: Partial<ServeOptions> = {}) {
   const { calls, layer } = makeFakes(overrides)
+  const logs: Array<ReturnType<typeof Logger.formatStructured.log>> = []
+  const logger = Logger.map(Logger.formatStructured, (entry) => {
+    logs.push(entry)
+  })
   const context = yield* Layer.build(
-    serve({ port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0, ...options }).pipe(Layer.provide(layer))
+    serve({ port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0, ...options }).pipe(
+      Layer.provide([layer, Logger.layer([logger])])
+    )
   )
   const { address } = Context.get(context, HttpServer.HttpServer)
   if (address._tag === "UnixPathAddress") {
@@ -187,6 +219,7 @@ export const serveFakes = Effect.fnUntraced(function* (overrides: Overrides = {}
   const { port } = address
   return {
     calls,
+    logs,
     port,
     /** A request of Ada's, unless its headers say otherwise. */
     fetch: (
@@ -201,6 +234,7 @@ export const serveFakes = Effect.fnUntraced(function* (overrides: Overrides = {}
           signal,
           headers: {
             authorization: "Bearer ada-token",
+            "x-request-id": requestId,
             ...(init.body === undefined ? {} : { "content-type": "application/json" }),
             ...init.headers
           },
@@ -210,7 +244,12 @@ export const serveFakes = Effect.fnUntraced(function* (overrides: Overrides = {}
         Effect.flatMap((response) =>
           Effect.map(
             Effect.promise(() => response.text()),
-            (text) => ({ status: response.status, headers: Object.fromEntries(response.headers), text })
+            (text) => ({
+              status: response.status,
+              headers: Object.fromEntries(response.headers),
+              text,
+              json: () => decodeJson(text)
+            })
           )
         )
       ),

@@ -1,6 +1,7 @@
-import { ByteSize, Effect, Layer, Predicate, Redacted, Schema, SchemaIssue } from "effect"
+import { ByteSize, Cause, Effect, Layer, Predicate, Redacted, Schema, SchemaIssue } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
+import type { AuthUnavailable, StorageUnavailable } from "../../domain/model/Errors.ts"
 import { UserId } from "../../domain/model/User.ts"
 import { Auth } from "../../ports/Auth.ts"
 import { Authorization, CurrentUser, JsonBody, ValidRequest } from "./Api.ts"
@@ -18,12 +19,8 @@ import {
 const unavailableMillis = 5000
 
 /** Fails the request at hand because something that it needs is out of reach, which is the operator's to know. */
-export const failUnavailable = Effect.fnUntraced(function* (error: {
-  readonly _tag: "AuthUnavailable" | "StorageUnavailable"
-  readonly operation: string
-  readonly cause?: unknown
-}) {
-  yield* Effect.logWarning(error._tag, error.operation, error.cause)
+export const failUnavailable = Effect.fnUntraced(function* (error: AuthUnavailable | StorageUnavailable) {
+  yield* Effect.logWarning("Out of reach", Cause.fail(error)).pipe(Effect.annotateLogs({ operation: error.operation }))
   return yield* failForNow("unavailable", unavailableWords[error._tag], unavailableMillis)
 })
 

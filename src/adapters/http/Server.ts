@@ -78,7 +78,7 @@ const methodsOf = methodTable()
 const nothingHere = (request: HttpServerRequest.HttpServerRequest, requestId: string) => {
   const methods = methodsOf(request.url)
   return methods.length === 0
-    ? ProblemDetails.toResponse({ ...problemOf("not_found", "There is nothing at this path.", requestId) })
+    ? notFound(requestId)
     : HttpServerResponse.setHeader(
         ProblemDetails.toResponse({
           ...problemOf("method_not_allowed", `Only ${methods.join(", ")} can be used here.`, requestId)
@@ -136,15 +136,29 @@ const lacksHost = (request: HttpServerRequest.HttpServerRequest): boolean =>
   Predicate.hasProperty(request.source, "httpVersion") &&
   request.source.httpVersion === "1.1"
 
-const refuseHost = (requestId: string) => {
-  const error = { path: "host", message: "Missing key" }
-  return Effect.succeed(
-    ProblemDetails.toResponse({
-      ...problemOf("invalid_request", `${error.path}: ${error.message}`, requestId),
-      errors: [error]
-    })
-  )
+/** A parameter would match what is empty: `/tasks/` would be a task without a number, and not a path that is unknown. */
+const emptySegment = /^[^?;#]*(?:\/\/|[^?;#]\/(?:[?;#]|$))/
+
+/** Refuses what the router would let through. */
+const withinRules = <E, R>(
+  request: HttpServerRequest.HttpServerRequest,
+  requestId: string,
+  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+) => {
+  if (lacksHost(request)) {
+    const error = { path: "host", message: "Missing key" }
+    return Effect.succeed(
+      ProblemDetails.toResponse({
+        ...problemOf("invalid_request", `${error.path}: ${error.message}`, requestId),
+        errors: [error]
+      })
+    )
+  }
+  return emptySegment.test(request.url) ? Effect.succeed(notFound(requestId)) : answer
 }
+
+const notFound = (requestId: string) =>
+  ProblemDetails.toResponse({ ...problemOf("not_found", "There is nothing at this path.", requestId) })
 
 const requestIdPattern = /^[A-Za-z0-9-]{1,64}$/
 
@@ -154,7 +168,7 @@ const everyAnswer = HttpRouter.middleware(
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const given = request.headers["x-request-id"]
       const requestId = given !== undefined && requestIdPattern.test(given) ? given : SecureRandom.uuidV4Unsafe()
-      return (lacksHost(request) ? refuseHost(requestId) : answer).pipe(
+      return withinRules(request, requestId, answer).pipe(
         Effect.catchCause((cause) => answerCause(cause, request, requestId)),
         Effect.provideService(RequestId, requestId),
         Effect.annotateLogs({ requestId }),

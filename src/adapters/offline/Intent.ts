@@ -553,11 +553,14 @@ const readings = (
   connector: RegExp,
   change: (value: string) => Change | undefined
 ): ReadonlyArray<Reading> => {
-  const all = Array.from(text.matchAll(connector).take(MOST_CONNECTORS), (match) => {
-    const reference = parseReference(text.slice(0, match.index))
-    const value = change(text.slice(match.index + match[0].length))
-    return reference.kind === "nothing" || value === undefined ? undefined : { reference, change: value }
-  }).filter((reading) => reading !== undefined)
+  const all = [...text.matchAll(connector)]
+    .slice(0, MOST_CONNECTORS)
+    .map((match) => {
+      const reference = parseReference(text.slice(0, match.index))
+      const value = change(text.slice(match.index + match[0].length))
+      return reference.kind === "nothing" || value === undefined ? undefined : { reference, change: value }
+    })
+    .filter((reading) => reading !== undefined)
   const explicit = all.find((reading) => reading.reference.kind !== "title")
   return explicit === undefined ? all.slice(0, MOST_READINGS) : [explicit]
 }

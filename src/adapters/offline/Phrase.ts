@@ -20,8 +20,7 @@ export const parseReference = (text: string): Reference => {
   const position = parseOrdinal(words)
   if (position !== 0) return { kind: "ordinal", position }
   if (FOCUS.test(words)) return { kind: "focus" }
-  const all = ALL.exec(words)
-  if (all !== null) return { kind: "all", status: statusIn(all[1] ?? "") }
+  if (ALL.test(words)) return { kind: "all", status: statusIn(words) }
   const every = EVERY.test(words)
   const title = unquoted(words.replace(EVERY, "").replace(BEFORE, "").replace(AFTER, ""))
   return title === "" || NOTHING.test(words) ? { kind: "nothing" } : { kind: "title", words: title, every }
@@ -86,7 +85,7 @@ const WHERE =
 const FOCUS =
   /^(?:it|that|this|these|those|them|both|both of them|all of (?:them|these|those)|them all|(?:that|this|the|the same|the other) (?:one|task|item)|(?:these|those|both) (?:ones|tasks)|that)$/iu
 const ALL =
-  /^(?:(?:all|every|everything|each|any)(?: of)?(?: (?:my|the|our|these|those))?|(?=(?:completed|done|finished|pending|open|incomplete|unfinished|remaining|old)\b)|(?:my|the) (?=(?:completed|done|finished|pending|open|incomplete|unfinished|remaining)\b))\s*((?:completed|complete|done|finished|pending|open|incomplete|unfinished|remaining|uncompleted|outstanding|not done|old)?(?: and (?:open|done))?)\s*(?:tasks?|to-?dos?|items?|ones|things|reminders|stuff)?((?: that| which)?(?: are| is|'s)? (?:completed|complete|done|finished|pending|open|left))?$/iu
+  /^(?:(?:all|every|everything|each)(?: of)?(?: (?:my|the|our|these|those))?|(?=(?:completed|done|finished|pending|open|incomplete|unfinished|remaining)\b)|(?:my|the) (?=(?:completed|done|finished|pending|open|incomplete|unfinished|remaining)\b))\s*(?:(?:completed|complete|done|finished|pending|open|incomplete|unfinished|remaining|uncompleted|outstanding|not done)?(?: and (?:open|done))?)\s*(?:tasks?|to-?dos?|items?|ones|things|reminders|stuff)?(?:(?: that| which)?(?: are| is|'s)? (?:completed|complete|done|finished|pending|open|left))?$/iu
 const EVERY =
   /^(?:all|every)(?: of)?(?: (?:my|the))?(?= )(?: (?:tasks?|to-?dos?|items?|ones))?(?: (?:about|with|for|containing|called|named|that mention))? /iu
 const BEFORE =

@@ -142,7 +142,8 @@ const WORDS: Readonly<Record<Spoken, string>> = {
 
 const OFFERED = 120
 /** What tells something rather than asks for it. */
-const REMARK = /^(?:i|i'm|you|you're|he|she|it|it's|we|they|this|that|that's|there|my|your)\b/iu
+const REMARK =
+  /^(?:i|i'm|you|you're|he|she|it|it's|we|they|this|that|that's|there|my|your)\b|\b(?:is|are|was|were|isn't|aren't)\b/iu
 const WORD_PAIR = /\p{L}{2,}\s+\S*\p{L}{2,}/u
 
 const speak = (intent: Extract<Intent, { kind: Spoken | "unknown" }>, context: Context): Reply => {
@@ -164,7 +165,6 @@ const speak = (intent: Extract<Intent, { kind: Spoken | "unknown" }>, context: C
 
 /** Gives nothing when the message is about something else. */
 function* answer(turn: Turn, question: Question, intent: Intent, message: string): Talk<Reply | undefined> {
-  if (intent.kind === "no") return reply("All right, I've left everything as it is.")
   switch (question.kind) {
     case "choose":
       return yield* choose(turn, question, intent, message)
@@ -209,9 +209,9 @@ function* choose(
   const { action, candidates } = question
   if (intent.kind === "yes" && candidates.length === 1) return yield* perform(turn, action, candidates)
   // "Delete the first one" answers "which one shall I delete?" as well as "the first one" does.
-  const named = intent.kind === action.verb && intent.kind !== "update" ? intent.reference : undefined
+  const named = undefined
   if (named === undefined && intent.kind !== "unknown" && intent.kind !== "yes") return undefined
-  const chosen = choice(named ?? parseReference(message), candidates)
+  const chosen = NEGATION.test(message) ? [] : choice(named ?? parseReference(message), candidates)
   if (chosen.length > 0 && (action.verb !== "update" || chosen.length === 1)) {
     return yield* perform(turn, action, chosen)
   }
@@ -222,6 +222,9 @@ function* choose(
     question
   )
 }
+
+/** "not the first one" says which it is not. */
+const NEGATION = /\b(?:not|except|but|without|other than)\b|n't\b/iu
 
 const choice = (reference: Reference, candidates: ReadonlyArray<TaskView>): ReadonlyArray<TaskView> => {
   switch (reference.kind) {
@@ -238,9 +241,8 @@ const choice = (reference: Reference, candidates: ReadonlyArray<TaskView>): Read
       // "one" is the number here; in "the dentist one" it is not.
       const numbers = parseReference(`number ${reference.words}`)
       if (numbers.kind === "numbers") return choice(numbers, candidates)
-      const { certain, possible } = matchTasks(reference.words, candidates)
-      const found = certain.length > 0 ? certain : possible
-      return found.length === 1 ? found : []
+      const { certain } = matchTasks(reference.words, candidates)
+      return certain.length === 1 ? certain : []
     }
     case "nothing":
       return []
@@ -263,8 +265,9 @@ function* confirm(
     intent.kind === action.verb && intent.kind !== "update" && ["focus", "all"].includes(intent.reference.kind)
   if (intent.kind === "yes" || again) return yield* perform(turn, action, tasks)
   if (intent.kind !== "unknown") return undefined
-  const some = choice(parseReference(message), tasks)
-  if (some.length > 0 && some.length < tasks.length) return yield* perform(turn, action, some)
+  const reference = parseReference(message)
+  const some = reference.kind === "numbers" ? choice(reference, tasks) : []
+  if (some.length > 0) return yield* perform(turn, action, some)
   return reply(`Please answer yes or no: shall I ${action.verb} ${these(tasks)}?`, tasks, question)
 }
 
@@ -506,7 +509,7 @@ const titleMatch = (reference: Reference, tasks: ReadonlyArray<TaskView>): Match
 /** Does it, and says what the tools answered. */
 function* perform(turn: Turn, action: Action, tasks: ReadonlyArray<TaskView>): Talk<Reply> {
   if (action.verb === "find") return reply(details(tasks), tasks)
-  if (action.verb === "update" && isEmpty(action.change)) return wanting(tasks, "title")
+  if (action.verb === "update" && (tasks.length > 1 || isEmpty(action.change))) return wanting(tasks, "title")
   const wanted = tasks.slice(0, MOST_ACTIONS)
   const outcomes = yield* run(wanted.map((task) => requestFor(action, task)))
   const changed = outcomes.flatMap((outcome, index) => changedBy(outcome, wanted[index] ?? stranger(0)))
@@ -653,7 +656,10 @@ const listed = (names: ReadonlyArray<string>): string =>
  * What can be said of a turn whose steps are not those that the talk would have taken: what the tools answered.
  */
 export const account = (steps: ReadonlyArray<{ readonly name: string; readonly outcome: Outcome }>): Reply => {
-  const sentences = steps.flatMap(({ name, outcome }) => accountOf(name, outcome))
+  const acted = steps.filter(({ outcome }) => outcome.kind !== "tasks")
+  const sentences = (acted.length > 0 ? acted : steps.slice(-1)).flatMap(({ name, outcome }) =>
+    accountOf(name, outcome)
+  )
   return reply(
     sentences.length === 0 ? "I couldn't do that here. Nothing on your list was changed." : sentences.join("\n"),
     steps.flatMap(({ name, outcome }) => (name === "delete_task" ? [] : tasksOf(outcome)))

@@ -70,7 +70,7 @@ const makeClient = (options: OpenAiOptions): OpenAI =>
     // As a function, since the SDK throws at once on an empty string; so the first request fails instead.
     apiKey: () => Promise.resolve(Redacted.value(options.apiKey)),
     baseURL: options.baseUrl ?? defaultBaseUrl,
-    maxRetries: 1,
+    maxRetries: 0,
     timeout: longestTimer,
     // What is left out is read from OPENAI_ADMIN_KEY, OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_WEBHOOK_SECRET, OPENAI_LOG.
     adminAPIKey: null,

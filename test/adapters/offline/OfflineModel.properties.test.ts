@@ -91,6 +91,7 @@ it.effect(
         `add ${", ".repeat(1900)}`,
         `${" ".repeat(3900)}x`,
         `rename ${"a ".repeat(900)}to ${"b ".repeat(900)}`,
+        `add${" ".repeat(1900)}x`,
         `mark ${"as ".repeat(1300)}`,
         `add a note to ${"saying ".repeat(500)}`,
         `is ${"is ".repeat(1300)}`,

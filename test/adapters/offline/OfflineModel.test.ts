@@ -122,6 +122,10 @@ const completing: ReadonlyArray<Row> = [
   ["complete the xyzzy", [all], "couldn't find", "1. Buy groceries"],
   ["complete task 99", [complete(99)], "I couldn't complete task 99: There is no task 99."],
   ["I've bought bread", [all], "couldn't find"],
+  ["I finished everything except the report", [all], "couldn't find"],
+  ["the report is not done", [], "not sure"],
+  ["I haven't finished the report", [], "not sure"],
+  ["should I delete task 2?", [], "can't help"],
   ["done", [all], "Which task"]
 ]
 
@@ -147,6 +151,7 @@ const updating: ReadonlyArray<Row> = [
     "Task 1 is now called 'Foo'; its description is now 'Bar'."
   ],
   ["change the dentist one to Tuesday 3pm", [all], "3. Call dentist", "5. Pay dentist bill"],
+  ["rename tasks 1 and 2 to X", [], "one task at a time"],
   ["update task 1", [all], "What should 'Buy groceries' say instead?"]
 ]
 
@@ -165,6 +170,7 @@ const deleting: ReadonlyArray<Row> = [
   ["delete the grocery shop", [all], "Do you mean 1. 'Buy groceries'?"],
   ["delete buy bread", [all], "couldn't find"],
   ["delete all completed tasks", [all], "3. Call dentist", "yes or no"],
+  ["delete all tasks that are done", [all], "1 task for good", "3. Call dentist"],
   ["clear my list", [all], "5 tasks for good", "yes or no"],
   ["delete everything except the report", [], "numbers"],
   ["don't delete task 3", [], "left everything"]
@@ -495,6 +501,33 @@ describe("limits", () => {
       assert.isAtMost(said.completions, 10)
       assert.include(said.reply, "104 are left")
       assert.strictEqual(chat.tasks.filter((task) => task.completed).length, 96)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("stops after nine steps, whatever is left, and says what it did", () =>
+    Effect.gen(function* () {
+      const chat = startChat(Array.from({ length: 200 }, (_, index) => `Task number ${index}`))
+      const items = Array.from({ length: 80 }, (_, index) => `item ${index}`).join("; ")
+      const said = yield* chat.say(`complete all tasks and add ${items}`)
+      assert.strictEqual(said.completions, 10)
+      assert.strictEqual(chat.tasks.length, 232)
+      assert.include(said.reply, "I've marked as complete: 'Task number 95' (task 96).")
+      assert.include(said.reply, "I've added 'Item 31' (task 232).")
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("takes a title of 255 code points as it is, and not one more", () =>
+    Effect.gen(function* () {
+      const chat = startChat([])
+      yield* chat.say(`add ${"é".repeat(255)}`)
+      yield* chat.say(`add ${"🐢".repeat(256)}`)
+      assert.deepStrictEqual(
+        chat.tasks.map((task) => [Array.from(task.title).length, task.description]),
+        [
+          [255, null],
+          [255, "🐢"]
+        ]
+      )
     }).pipe(Effect.provide(layer))
   )
 

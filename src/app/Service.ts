@@ -1,0 +1,98 @@
+import { Context, Effect, Layer, Option } from "effect"
+import { HttpServer } from "effect/http"
+import type { Migrator, SqlClient, SqlError } from "effect/sql"
+import * as BetterAuth from "../adapters/better-auth/BetterAuth.ts"
+import { Readiness } from "../adapters/http/Handlers.ts"
+import * as Http from "../adapters/http/Server.ts"
+import * as OfflineModel from "../adapters/offline/OfflineModel.ts"
+import * as OpenAiModel from "../adapters/openai/OpenAiModel.ts"
+import * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
+import * as PgConversationRepo from "../adapters/postgres/PgConversationRepo.ts"
+import * as PgDatabase from "../adapters/postgres/PgDatabase.ts"
+import * as PgTaskTools from "../adapters/postgres/PgTaskTools.ts"
+import * as Agent from "../domain/Agent.ts"
+import * as Chat from "../domain/Chat.ts"
+import { Settings } from "../domain/Settings.ts"
+import * as Tools from "../domain/Tools.ts"
+import * as Turns from "../domain/Turns.ts"
+import { ConversationRepo } from "../ports/ConversationRepo.ts"
+import * as Banner from "./Banner.ts"
+import type { AppConfig } from "./Config.ts"
+
+/** The session of the demo user, where the database is embedded. */
+class Demo extends Context.Service<Demo, Option.Option<BetterAuth.DemoSession>>()("turnkeeper/app/Service/Demo") {}
+
+/** The whole service: it serves once the layer is built, and when it is closed it hands back what it had begun. */
+export const layer = (config: AppConfig) => {
+  const adapters = Layer.mergeAll(
+    PgConversationRepo.layer,
+    PgTaskTools.layer,
+    BetterAuth.layer(config.auth),
+    model(config)
+  )
+  const domain = Chat.layer.pipe(
+    Layer.provideMerge(Turns.layer),
+    Layer.provide(Agent.layer),
+    Layer.provide(Tools.layer),
+    Layer.provide(config.database._tag === "Embedded" ? takeUpAll : Layer.empty)
+  )
+  const server = Http.serve({ port: config.port, host: config.host, gracefulShutdownTimeout: "10 seconds" }).pipe(
+    Layer.provide(Layer.effect(Readiness, Effect.map(Turns.Turns, (turns) => turns.admit)))
+  )
+  const banner = Layer.effectDiscard(Effect.gen(function*() {
+    const { address } = yield* HttpServer.HttpServer
+    yield* Banner.print(config, HttpServer.formatAddress(address), yield* Demo)
+  }))
+  // What is built last ends first: turns are drained while the server still answers.
+  return draining.pipe(
+    Layer.provide(banner),
+    Layer.provide(server),
+    Layer.provide(domain),
+    Layer.provide(adapters),
+    Layer.provide(database(config)),
+    Layer.provide(Layer.succeed(Settings, config.settings))
+  )
+}
+
+const draining = Layer.effectDiscard(
+  Effect.flatMap(Turns.Turns, (turns) => Effect.addFinalizer(() => turns.drain))
+)
+
+/** The embedded database has no other instance: whatever is still running there was left behind by the last start. */
+const takeUpAll = Layer.effectDiscard(Effect.flatMap(ConversationRepo, (repo) => repo.expireLeases))
+
+const model = (config: AppConfig) =>
+  config.model._tag === "Offline"
+    ? OfflineModel.layer
+    : OpenAiModel.layer({
+      apiKey: config.model.apiKey,
+      model: config.model.model,
+      ...(Option.isSome(config.model.baseUrl) && { baseUrl: config.model.baseUrl.value.href })
+    })
+
+type DatabaseError =
+  | BetterAuth.AuthTablesMissing
+  | Migrator.MigrationError
+  | PgDatabase.MigrationsMissing
+  | PgliteDatabase.DataDirLocked
+  | PgliteDatabase.DataDirUnusable
+  | SqlError.SqlError
+
+const database = (config: AppConfig): Layer.Layer<Demo | SqlClient.SqlClient, DatabaseError> => {
+  const { auth, database } = config
+  if (database._tag === "Embedded") {
+    return Layer.effect(
+      Demo,
+      Effect.andThen(PgDatabase.runMigrations, Effect.asSome(BetterAuth.createDemoSession))
+    ).pipe(Layer.provideMerge(PgliteDatabase.layer(database.dataDir)))
+  }
+  const prepared = Effect.gen(function*() {
+    yield* PgDatabase.requireMigrations
+    yield* BetterAuth.requireTables(auth.names)
+    return Option.none<BetterAuth.DemoSession>()
+  })
+  return Layer.effect(Demo, prepared).pipe(
+    Layer.provideMerge(PgDatabase.layer(database)),
+    Layer.provide(database.migrate ? Layer.effectDiscard(PgDatabase.migrate(database)) : Layer.empty)
+  )
+}
