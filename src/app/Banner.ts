@@ -1,40 +1,38 @@
-import { Console, Effect, Option } from "effect"
+import { Console, type Effect, Option } from "effect"
 import type { DemoSession } from "../adapters/better-auth/BetterAuth.ts"
 import type { AppConfig } from "./Config.ts"
 
 /** Tells whoever started the service where it is, what it works with, and what to try first. */
-export const print = (
-  config: AppConfig,
-  address: string,
-  demo: Option.Option<DemoSession>
-): Effect.Effect<void> => {
+export const print = (config: AppConfig, address: string, demo: Option.Option<DemoSession>): Effect.Effect<void> => {
   const url = address.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:")
-  return Console.log([
-    "",
-    `  turnkeeper listens on ${url}`,
-    "",
-    `  API document  ${url}/openapi.json`,
-    `  reference     ${url}/docs`,
-    `  database      ${
-      config.database._tag === "Embedded" ? `embedded, in ${config.database.dataDir}` : "PostgreSQL, by DATABASE_URL"
-    }`,
-    `  model         ${
-      config.model._tag === "OpenAi" ? config.model.model : "offline: it understands plain requests about tasks"
-    }`,
-    ...Option.match(demo, {
-      onNone: () => [],
-      onSome: ({ token, userId }) => [
-        `  demo user     ${userId}`,
-        `  its token     ${token}`,
-        "",
-        "  Try:",
-        "",
-        `  curl -X POST ${url}/api/v1/users/${userId}/chat \\`,
-        `    -H "Authorization: Bearer ${token}" \\`,
-        "    -H \"Content-Type: application/json\" \\",
-        "    -d '{\"message\": \"Add a task to buy groceries\"}'"
-      ]
-    }),
-    ""
-  ].join("\n"))
+  return Console.log(
+    [
+      "",
+      `  turnkeeper listens on ${url}`,
+      "",
+      `  API document  ${url}/openapi.json`,
+      `  reference     ${url}/docs`,
+      `  database      ${
+        config.database._tag === "Embedded" ? `embedded, in ${config.database.dataDir}` : "PostgreSQL, by DATABASE_URL"
+      }`,
+      `  model         ${
+        config.model._tag === "OpenAi" ? config.model.model : "offline: it understands plain requests about tasks"
+      }`,
+      ...Option.match(demo, {
+        onNone: () => [],
+        onSome: ({ token, userId }) => [
+          `  demo user     ${userId}`,
+          `  its token     ${token}`,
+          "",
+          "  Try:",
+          "",
+          `  curl -X POST ${url}/api/v1/users/${userId}/chat \\`,
+          `    -H "Authorization: Bearer ${token}" \\`,
+          '    -H "Content-Type: application/json" \\',
+          '    -d \'{"message": "Add a task to buy groceries"}\''
+        ]
+      }),
+      ""
+    ].join("\n")
+  )
 }

@@ -21,20 +21,20 @@ export interface AppConfig {
   readonly database:
     | { readonly _tag: "Embedded"; readonly dataDir: string }
     | {
-      readonly _tag: "Server"
-      readonly url: Redacted.Redacted
-      readonly connections: number
-      readonly prepare: boolean
-      readonly migrate: boolean
-    }
+        readonly _tag: "Server"
+        readonly url: Redacted.Redacted
+        readonly connections: number
+        readonly prepare: boolean
+        readonly migrate: boolean
+      }
   readonly model:
     | { readonly _tag: "Offline" }
     | {
-      readonly _tag: "OpenAi"
-      readonly apiKey: Redacted.Redacted
-      readonly model: string
-      readonly baseUrl: Option.Option<URL>
-    }
+        readonly _tag: "OpenAi"
+        readonly apiKey: Redacted.Redacted
+        readonly model: string
+        readonly baseUrl: Option.Option<URL>
+      }
   readonly auth: {
     readonly names: Names
     readonly secret: Option.Option<Redacted.Redacted>
@@ -53,7 +53,10 @@ export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigIn
 }
 
 const Toggle = (name: string, fallback: boolean) =>
-  Config.Literals(["on", "off"], name).pipe(Config.map((value) => value === "on"), Config.withDefault(fallback))
+  Config.Literals(["on", "off"], name).pipe(
+    Config.map((value) => value === "on"),
+    Config.withDefault(fallback)
+  )
 
 const between = (name: string, minimum: number, maximum: number, fallback: number) =>
   Config.schema(
@@ -61,8 +64,7 @@ const between = (name: string, minimum: number, maximum: number, fallback: numbe
     name
   ).pipe(Config.withDefault(fallback))
 
-const duration = (name: string, fallback: Duration.Duration) =>
-  Config.Duration(name).pipe(Config.withDefault(fallback))
+const duration = (name: string, fallback: Duration.Duration) => Config.Duration(name).pipe(Config.withDefault(fallback))
 
 const isNamePair = (pair: ReadonlyArray<string>): boolean =>
   pair.length === 2 && Object.hasOwn(defaultNames, pair[0] ?? "") && pair[1] !== ""
@@ -70,9 +72,11 @@ const isNamePair = (pair: ReadonlyArray<string>): boolean =>
 /** Pairs of our name and theirs: "session=auth_session,session.userId=user_id". What is not named stays as it is. */
 const NamesFromString = Schema.String.pipe(
   Schema.decode(SchemaTransformation.trim()),
-  Schema.check(Schema.makeFilter((text) => text.split(",").every((pair) => isNamePair(pair.split("="))), {
-    expected: `pairs such as session=auth_session,session.userId=user_id, of ${Object.keys(defaultNames).join(", ")}`
-  }))
+  Schema.check(
+    Schema.makeFilter((text) => text.split(",").every((pair) => isNamePair(pair.split("="))), {
+      expected: `pairs such as session=auth_session,session.userId=user_id, of ${Object.keys(defaultNames).join(", ")}`
+    })
+  )
 )
 const toNames = (text: string): Names =>
   decodeNames({ ...defaultNames, ...Object.fromEntries(text.split(",").map((pair) => pair.split("="))) })
@@ -82,13 +86,20 @@ const variables = {
   PORT: Config.Port("PORT").pipe(Config.withDefault(8000)),
   HOST: Config.option(Config.String("HOST")),
   LOG_LEVEL: Config.LogLevel("LOG_LEVEL").pipe(Config.withDefault("Info")),
-  DATABASE_URL: Config.option(Config.schema(
-    Schema.Redacted(Schema.String.pipe(Schema.check(Schema.makeFilter(
-      (text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text),
-      { expected: "a URL such as postgres://user:password@host:5432/database" }
-    )))),
-    "DATABASE_URL"
-  )),
+  DATABASE_URL: Config.option(
+    Config.schema(
+      Schema.Redacted(
+        Schema.String.pipe(
+          Schema.check(
+            Schema.makeFilter((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
+              expected: "a URL such as postgres://user:password@host:5432/database"
+            })
+          )
+        )
+      ),
+      "DATABASE_URL"
+    )
+  ),
   DATABASE_POOL: between("DATABASE_POOL", 1, 1000, 10),
   DATABASE_PREPARE: Toggle("DATABASE_PREPARE", true),
   DATA_DIR: Config.String("DATA_DIR").pipe(Config.withDefault(".turnkeeper")),
@@ -100,9 +111,8 @@ const variables = {
   SHUTDOWN_GRACE: duration("SHUTDOWN_GRACE", defaultSettings.shutdownGrace),
   HISTORY_MESSAGES: between("HISTORY_MESSAGES", 1, 200, defaultSettings.historyMessages),
   HISTORY_TOKENS: between("HISTORY_TOKENS", 1, 1_000_000, defaultSettings.historyTokens),
-  RATE_LIMIT: Config.orElse(
-    Config.Literal("off", "RATE_LIMIT").pipe(Config.map(() => null)),
-    () => between("RATE_LIMIT", 1, 1_000_000, defaultSettings.turnsPerMinute ?? 60)
+  RATE_LIMIT: Config.orElse(Config.Literal("off", "RATE_LIMIT").pipe(Config.map(() => null)), () =>
+    between("RATE_LIMIT", 1, 1_000_000, defaultSettings.turnsPerMinute ?? 60)
   ),
   BETTER_AUTH_SECRET: Config.option(Config.Redacted("BETTER_AUTH_SECRET")),
   BETTER_AUTH_TABLES: Config.option(Config.map(Config.schema(NamesFromString, "BETTER_AUTH_TABLES"), toNames)),
@@ -110,7 +120,7 @@ const variables = {
 }
 
 /** Reads the configuration from the `ConfigProvider`. Fails with all problems at once; no value is told, only names. */
-export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function*() {
+export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function* () {
   const results = yield* Effect.all(variables, { mode: "result" })
   const problems = Object.entries<Result.Result<unknown, Config.ConfigError>>(results).flatMap(([name, result]) =>
     Result.isFailure(result) ? [`${name}: ${explain(result.failure)}`] : []
@@ -118,18 +128,18 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
   if (problems.length > 0) return yield* new ConfigInvalid({ problems })
   const values = yield* Effect.orDie(Effect.all(variables))
   const combined = [
-    ...values.REQUIRE_SIGNED_TOKENS && Option.isNone(values.BETTER_AUTH_SECRET)
+    ...(values.REQUIRE_SIGNED_TOKENS && Option.isNone(values.BETTER_AUTH_SECRET)
       ? ["REQUIRE_SIGNED_TOKENS: Expected BETTER_AUTH_SECRET beside it, since signatures are checked by that"]
-      : [],
-    ...Option.isSome(values.OPENAI_BASE_URL) && Option.isNone(values.OPENAI_API_KEY)
+      : []),
+    ...(Option.isSome(values.OPENAI_BASE_URL) && Option.isNone(values.OPENAI_API_KEY)
       ? ["OPENAI_BASE_URL: Expected OPENAI_API_KEY beside it; any value will do where the server asks for none"]
-      : []
+      : [])
   ]
   if (combined.length > 0) return yield* new ConfigInvalid({ problems: combined })
   return {
     port: values.PORT,
     // What has no sign-in of its own but a demo user stays on this machine unless told otherwise.
-    host: Option.getOrElse(values.HOST, () => Option.isSome(values.DATABASE_URL) ? "0.0.0.0" : "127.0.0.1"),
+    host: Option.getOrElse(values.HOST, () => (Option.isSome(values.DATABASE_URL) ? "0.0.0.0" : "127.0.0.1")),
     logLevel: values.LOG_LEVEL,
     database: Option.match(values.DATABASE_URL, {
       onNone: () => ({ _tag: "Embedded" as const, dataDir: values.DATA_DIR }),
@@ -167,6 +177,8 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
 
 const explain = (error: Config.ConfigError): string =>
   error.cause._tag === "SchemaError"
-    ? formatIssue(error.cause.issue).issues.map((issue) => issue.message).join("; ")
+    ? formatIssue(error.cause.issue)
+        .issues.map((issue) => issue.message)
+        .join("; ")
     : error.cause.message
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()

@@ -37,12 +37,19 @@ export const layer = (config: AppConfig) => {
     Layer.provide(config.database._tag === "Embedded" ? takeUpAll : Layer.empty)
   )
   const server = Http.serve({ port: config.port, host: config.host, gracefulShutdownTimeout: "10 seconds" }).pipe(
-    Layer.provide(Layer.effect(Readiness, Effect.map(Turns.Turns, (turns) => turns.admit)))
+    Layer.provide(
+      Layer.effect(
+        Readiness,
+        Effect.map(Turns.Turns, (turns) => turns.admit)
+      )
+    )
   )
-  const banner = Layer.effectDiscard(Effect.gen(function*() {
-    const { address } = yield* HttpServer.HttpServer
-    yield* Banner.print(config, HttpServer.formatAddress(address), yield* Demo)
-  }))
+  const banner = Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { address } = yield* HttpServer.HttpServer
+      yield* Banner.print(config, HttpServer.formatAddress(address), yield* Demo)
+    })
+  )
   // What is built last ends first: turns are drained while the server still answers.
   return draining.pipe(
     Layer.provide(banner),
@@ -54,9 +61,7 @@ export const layer = (config: AppConfig) => {
   )
 }
 
-const draining = Layer.effectDiscard(
-  Effect.flatMap(Turns.Turns, (turns) => Effect.addFinalizer(() => turns.drain))
-)
+const draining = Layer.effectDiscard(Effect.flatMap(Turns.Turns, (turns) => Effect.addFinalizer(() => turns.drain)))
 
 /** The embedded database has no other instance: whatever is still running there was left behind by the last start. */
 const takeUpAll = Layer.effectDiscard(Effect.flatMap(ConversationRepo, (repo) => repo.expireLeases))
@@ -65,10 +70,10 @@ const model = (config: AppConfig) =>
   config.model._tag === "Offline"
     ? OfflineModel.layer
     : OpenAiModel.layer({
-      apiKey: config.model.apiKey,
-      model: config.model.model,
-      ...(Option.isSome(config.model.baseUrl) && { baseUrl: config.model.baseUrl.value.href })
-    })
+        apiKey: config.model.apiKey,
+        model: config.model.model,
+        ...(Option.isSome(config.model.baseUrl) && { baseUrl: config.model.baseUrl.value.href })
+      })
 
 type DatabaseError =
   | BetterAuth.AuthTablesMissing
@@ -86,7 +91,7 @@ const database = (config: AppConfig): Layer.Layer<Demo | SqlClient.SqlClient, Da
       Effect.andThen(PgDatabase.runMigrations, Effect.asSome(BetterAuth.createDemoSession))
     ).pipe(Layer.provideMerge(PgliteDatabase.layer(database.dataDir)))
   }
-  const prepared = Effect.gen(function*() {
+  const prepared = Effect.gen(function* () {
     yield* PgDatabase.requireMigrations
     yield* BetterAuth.requireTables(auth.names)
     return Option.none<BetterAuth.DemoSession>()

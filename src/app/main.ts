@@ -7,12 +7,12 @@ import * as Service from "./Service.ts"
 const variables = ConfigProvider.layer(
   ConfigProvider.fromDotEnv().pipe(
     Effect.map((file) => ConfigProvider.orElse(ConfigProvider.fromEnv(), file)),
-    Effect.catch(() => Effect.succeed(ConfigProvider.fromEnv())),
+    Effect.orElseSucceed(() => ConfigProvider.fromEnv()),
     Effect.provide(NodeFileSystem.layer)
   )
 )
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const config = yield* Config.load
   return yield* Layer.launch(Service.layer(config)).pipe(
     Effect.provideService(References.MinimumLogLevel, config.logLevel)
@@ -24,13 +24,17 @@ const program = Effect.gen(function*() {
     const failure = Cause.findError(cause)
     return Cause.hasInterruptsOnly(cause)
       ? Effect.void
-      : Console.error(Result.isSuccess(failure) ? `turnkeeper cannot start: ${describe(failure.success)}` : Cause.pretty(cause))
+      : Console.error(
+          Result.isSuccess(failure) ? `turnkeeper cannot start: ${describe(failure.success)}` : Cause.pretty(cause)
+        )
   })
 )
 
 const describe = (error: { readonly message: string; readonly cause?: unknown }): string => {
   const { cause } = error
-  return cause instanceof Error && cause.message !== error.message ? `${error.message} (${describe(cause)})` : error.message
+  return cause instanceof Error && cause.message !== error.message
+    ? `${error.message} (${describe(cause)})`
+    : error.message
 }
 
 NodeRuntime.runMain(program, { disableErrorReporting: true })

@@ -33,8 +33,10 @@ import { leaseMillis } from "./TurnPolicy.ts"
 const maxModelCalls = 10
 /** How often one model call is tried. */
 const maxTries = 3
-/** How many tool calls of one answer are carried out. */
+/** How many tool calls of one answer are carried out; the others are refused. */
 const maxToolCalls = 16
+/** How many of them are looked at at all: the OpenAI API takes no more in one message of a prompt. */
+const maxStoredCalls = 128
 
 /** The loop of a turn: the model is asked, its tools are run and committed, until it replies. */
 export class Agent extends Context.Service<
@@ -53,14 +55,14 @@ export class Agent extends Context.Service<
 
 export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = Layer.effect(
   Agent,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const repo = yield* ConversationRepo
     const llm = yield* LLM
     const tools = yield* Tools
     const settings = yield* Settings
 
     return Agent.of({
-      run: Effect.fn("Agent.run")(function*(turn) {
+      run: Effect.fn("Agent.run")(function* (turn) {
         const { claim } = turn
         const started = yield* Clock.currentTimeMillis
         const deadline = started + Duration.toMillis(settings.turnTimeout)
@@ -89,8 +91,8 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           )
         }
 
-        const ask = Effect.fnUntraced(function*(): Effect.fn.Return<Completion, ModelFailed> {
-          for (let tries = 1;; tries++) {
+        const ask = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
+          for (let tries = 1; ; tries++) {
             const result = yield* Effect.result(askOnce())
             if (result._tag === "Success") return result.success
             const error = result.failure
@@ -106,18 +108,20 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           }
         })
 
-        const think = Effect.fnUntraced(function*(): Effect.fn.Return<Completion, ModelFailed> {
+        const think = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
           const left = deadline - (yield* Clock.currentTimeMillis)
-          return yield* ask().pipe(Effect.timeoutOrElse({
-            duration: Math.max(0, left),
-            orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
-          }))
+          return yield* ask().pipe(
+            Effect.timeoutOrElse({
+              duration: Math.max(0, left),
+              orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
+            })
+          )
         })
 
         const fail = (failure: Failure, retryable: boolean) =>
           repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(Effect.retry(storagePatience))
 
-        const complete = Effect.fnUntraced(function*(text: string) {
+        const complete = Effect.fnUntraced(function* (text: string) {
           const content = toStorable(text)
           const messageId = MessageId.make(yield* uuidV7)
           const response = encodeReply({
@@ -125,32 +129,35 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             turnId: claim.turnId,
             messageId,
             message: content,
-            toolCalls: history.calls.filter((call) => call.seq === turn.seq)
+            toolCalls: history.calls
+              .filter((call) => call.seq === turn.seq)
               .map((call) => toToolCall(claim.userId, call)),
             usage: summarizeUsage(addUsage(recorded, unrecorded))
           })
-          return yield* repo.complete(claim, { steps, messageId, content, response, usage: unrecorded }).pipe(
-            Effect.retry(storagePatience)
-          )
+          return yield* repo
+            .complete(claim, { steps, messageId, content, response, usage: unrecorded })
+            .pipe(Effect.retry(storagePatience))
         })
 
-        const step = Effect.fnUntraced(function*(completion: Completion) {
-          const ids = yield* Effect.forEach(completion.toolCalls, () => uuidV7)
-          const calls = completion.toolCalls.map((call, i) => ({
+        const step = Effect.fnUntraced(function* (completion: Completion) {
+          const asked = completion.toolCalls.slice(0, maxStoredCalls)
+          const ids = yield* Effect.forEach(asked, () => uuidV7)
+          const calls = asked.map((call, i) => ({
             id: ToolCallId.make(ids[i] ?? ""),
             providerCallId: toStorable(call.id).slice(0, 256),
             toolName: toStorable(call.name).slice(0, 256),
             arguments: storableArguments(call.arguments)
           }))
-          const execute = Effect.forEach(completion.toolCalls, (call, i) =>
+          const execute = Effect.forEach(asked, (call, i) =>
             i < maxToolCalls
               ? tools.execute(claim.userId, call.name, call.arguments)
-              : Effect.succeed(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`)))
+              : Effect.succeed(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
+          )
           const content = toStorable(completion.text)
           const usage = unrecorded
-          const outcome = yield* repo.step(claim, { steps, content, usage, calls }, execute, leaseMillis).pipe(
-            Effect.retry(storagePatience)
-          )
+          const outcome = yield* repo
+            .step(claim, { steps, content, usage, calls }, execute, leaseMillis)
+            .pipe(Effect.retry(storagePatience))
           if (outcome._tag === "Lost") return false
           steps++
           recorded = addUsage(recorded, usage)
@@ -188,10 +195,12 @@ const storagePatience = {
 /** An answer that is cut in the middle of its tool calls, or says nothing, is none. */
 const usable = (completion: Completion): Effect.Effect<Completion, ModelFailed> =>
   completion.toolCalls.length > 0
-    ? completion.finishReason === "length" ? Effect.fail(new ModelFailed({ reason: "bad_answer" })) : Effect.succeed(completion)
+    ? completion.finishReason === "length"
+      ? Effect.fail(new ModelFailed({ reason: "bad_answer" }))
+      : Effect.succeed(completion)
     : toStorable(completion.text).trim() === ""
-    ? Effect.fail(new ModelFailed({ reason: "bad_answer" }))
-    : Effect.succeed(completion)
+      ? Effect.fail(new ModelFailed({ reason: "bad_answer" }))
+      : Effect.succeed(completion)
 
 const withStep = (
   history: History,

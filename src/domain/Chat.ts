@@ -1,4 +1,4 @@
-import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { type BeginRequest, ConversationRepo, type FailedTurn, type TurnRef } from "../ports/ConversationRepo.ts"
 import { uuidV7 } from "./Ids.ts"
 import { ConversationId, MessageId, TurnId } from "./model/Conversation.ts"
@@ -17,7 +17,7 @@ import type { User } from "./model/User.ts"
 import { Settings } from "./Settings.ts"
 import { toToolCall } from "./ToolCalls.ts"
 import { turnPolicy } from "./TurnPolicy.ts"
-import { Turns } from "./Turns.ts"
+import { type StartedTurn, Turns } from "./Turns.ts"
 
 /** One message of a user. */
 export interface ChatRequest {
@@ -64,42 +64,26 @@ const patience = Duration.seconds(25)
 
 export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.effect(
   Chat,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const repo = yield* ConversationRepo
     const turns = yield* Turns
     const policy = turnPolicy(yield* Settings)
 
-    /** Looks at the turn once and, where that is due, runs it: an answer, or what has to be waited for. */
-    const attempt = Effect.fnUntraced(function*(
-      request: BeginRequest
-    ): Effect.fn.Return<
-      Effect.Effect<ChatAnswer | Wait, StorageUnavailable | ShuttingDown | TurnFailed>,
-      ChatError
-    > {
+    /** Looks at the turn once and, where that is due, starts running it. */
+    const look = Effect.fnUntraced(function* (request: BeginRequest): Effect.fn.Return<Looked, ChatError> {
       yield* turns.admit
       // The same request again, so that a begin whose answer was lost is not left without an owner.
       const outcome = yield* Effect.retry(repo.begin(request, policy), beginAgain)
       switch (outcome._tag) {
-        case "Claimed": {
-          const end = yield* turns.start(outcome.turn)
-          return Effect.flatMap(end, (end): Effect.Effect<ChatAnswer | Wait, TurnFailed> => {
-            switch (end._tag) {
-              case "Completed":
-                return Effect.succeed({ body: end.body, replayed: false })
-              case "Failed":
-                return Effect.fail(toTurnFailed(end.turn))
-              case "Lost": // someone else goes on with it
-                return Effect.succeed({ turn: outcome.turn.claim, own: true })
-            }
-          })
-        }
+        case "Claimed":
+          return { _tag: "Started", turn: outcome.turn.claim, started: yield* turns.start(outcome.turn) }
         case "ClaimedOther":
           yield* turns.start(outcome.turn)
-          return Effect.succeed({ turn: outcome.turn.claim, own: false })
+          return { _tag: "Wait", turn: outcome.turn.claim, own: false }
         case "Running":
-          return Effect.succeed({ turn: outcome.turn, own: true })
+          return { _tag: "Wait", turn: outcome.turn, own: true }
         case "Completed":
-          return Effect.succeed({ body: outcome.body, replayed: true })
+          return { _tag: "Answer", answer: { body: outcome.body, replayed: true } }
         case "Failed":
           return yield* toTurnFailed(outcome.turn)
         case "Busy":
@@ -116,17 +100,35 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
       }
     })
 
+    const awaitEnd = Effect.fnUntraced(function* ({
+      started,
+      turn
+    }: Extract<Looked, { readonly _tag: "Started" }>): Effect.fn.Return<
+      Exclude<Looked, { readonly _tag: "Started" }>,
+      ChatError
+    > {
+      const end = yield* started.end
+      switch (end._tag) {
+        case "Completed":
+          return { _tag: "Answer", answer: { body: end.body, replayed: false } }
+        case "Failed":
+          return yield* toTurnFailed(end.turn)
+        case "Lost": // someone else goes on with it
+          return { _tag: "Wait", turn, own: true }
+      }
+    })
+
     return Chat.of({
-      send: Effect.fn("Chat.send")(function*({ conversationId, idempotencyKey, message, user }) {
-        const now = yield* Clock.currentTimeMillis
+      send: Effect.fn("Chat.send")(function* ({ conversationId, idempotencyKey, message, user }) {
+        const arrived = yield* Clock.currentTimeMillis
         const request = {
           userId: user.id,
           turnId: TurnId.make(yield* uuidV7),
           idempotencyKey,
-          fingerprint: JSON.stringify(["chat", Option.getOrNull(conversationId), message]),
+          fingerprint: encodeFingerprint(["chat", Option.getOrNull(conversationId), message]),
           conversationId,
           newConversationId: ConversationId.make(yield* uuidV7),
-          title: titleAt(DateTime.makeUnsafe(now)),
+          title: titleAt(DateTime.makeUnsafe(arrived)),
           messageId: MessageId.make(yield* uuidV7),
           content: message,
           context: { userName: user.name }
@@ -134,15 +136,14 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
         while (true) {
           const holder = yield* uuidV7
           // A turn that has begun is run, even if the client leaves at just that moment; what waits may be interrupted.
-          const looked = yield* Effect.uninterruptibleMask((restore) =>
-            Effect.flatMap(attempt({ ...request, holder }), restore)
-          )
-          if ("body" in looked) return looked
-          const left = Duration.toMillis(patience) - ((yield* Clock.currentTimeMillis) - now)
-          const settled = left > 0 && (yield* turns.awaitSettled(looked.turn, Duration.millis(left)))
+          const looked = yield* Effect.uninterruptible(look({ ...request, holder }))
+          const now = looked._tag === "Started" ? yield* awaitEnd(looked) : looked
+          if (now._tag === "Answer") return now.answer
+          const left = Duration.toMillis(patience) - ((yield* Clock.currentTimeMillis) - arrived)
+          const settled = left > 0 && (yield* turns.awaitSettled(now.turn, Duration.millis(left)))
           if (!settled) {
             const retryAfterMillis = policy.leaseMillis
-            return yield* looked.own
+            return yield* now.own
               ? new TurnInProgress({ retryAfterMillis })
               : new ConversationBusy({ retryAfterMillis })
           }
@@ -152,11 +153,15 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
   })
 )
 
-/** A turn whose end has to be awaited before the request is looked at again; `own` when it is the request's. */
-interface Wait {
-  readonly turn: TurnRef
-  readonly own: boolean
-}
+/** How a turn stands for a request: answered, started here, or to be waited for; `own` when it is the request's own. */
+type Looked =
+  | { readonly _tag: "Answer"; readonly answer: ChatAnswer }
+  | { readonly _tag: "Started"; readonly turn: TurnRef; readonly started: StartedTurn }
+  | { readonly _tag: "Wait"; readonly turn: TurnRef; readonly own: boolean }
+
+const encodeFingerprint = Schema.encodeSync(
+  Schema.fromJsonString(Schema.Tuple([Schema.Literal("chat"), Schema.NullOr(ConversationId), Schema.String]))
+)
 
 const beginAgain = { schedule: Schedule.exponential("100 millis"), times: 3 } as const
 

@@ -28,15 +28,19 @@ export const toPromptMessages = (
 ): ReadonlyArray<PromptMessage> => {
   const steps = Map.groupBy(history.steps, (step) => step.seq)
   const calls = Map.groupBy(history.calls, (call) => call.seq)
+  const ids = new Set<string>()
   const turns = history.messages.flatMap((message, i) => {
     if (message.role !== "user") return []
     const next = history.messages[i + 1]
-    return [turnMessages(
-      message,
-      steps.get(message.seq) ?? [],
-      calls.get(message.seq) ?? [],
-      message.seq === seq ? "running" : next?.role === "assistant" ? next : "failed"
-    )]
+    return [
+      turnMessages(
+        message,
+        steps.get(message.seq) ?? [],
+        calls.get(message.seq) ?? [],
+        message.seq === seq ? "running" : next?.role === "assistant" ? next : "failed",
+        ids
+      )
+    ]
   })
   const current = turns.at(-1) ?? []
   const earlier = turns.slice(0, -1)
@@ -55,38 +59,50 @@ const turnMessages = (
   user: HistoryMessage,
   steps: ReadonlyArray<HistoryStep>,
   calls: ReadonlyArray<StoredCall>,
-  end: HistoryMessage | "running" | "failed"
+  end: HistoryMessage | "running" | "failed",
+  ids: Set<string>
 ): ReadonlyArray<PromptMessage> => {
   const said = (content: string): PromptMessage => ({ role: "assistant", content, toolCalls: [] })
   return [
     { role: "user", content: user.content },
-    ...steps.toSorted((a, b) => a.step - b.step).flatMap((step): ReadonlyArray<PromptMessage> => {
-      const own = calls.filter((call) => call.step === step.step).toSorted((a, b) => a.position - b.position)
-      if (own.length === 0) return []
-      const named = own.map((call, i) => ({ call, id: promptCallId(call, own.slice(0, i)) }))
-      return [
-        {
-          role: "assistant",
-          content: step.content,
-          toolCalls: named.map(({ call, id }) => ({
-            id,
-            name: promptToolName(call.toolName),
-            arguments: call.arguments
-          }))
-        },
-        ...named.map(({ call, id }): PromptMessage => ({ role: "tool", toolCallId: id, content: call.result }))
-      ]
-    }),
-    ...end === "running" ? [] : [said(end === "failed" ? failedNote : end.content)]
+    ...steps
+      .toSorted((a, b) => a.step - b.step)
+      .flatMap((step): ReadonlyArray<PromptMessage> => {
+        const own = calls
+          .filter((call) => call.step === step.step)
+          .toSorted((a, b) => a.position - b.position)
+          .slice(0, 128) // the API takes no more in one message
+        if (own.length === 0) return []
+        const named = own.map((call) => ({ call, id: promptCallId(call, ids) }))
+        return [
+          {
+            role: "assistant",
+            content: step.content,
+            toolCalls: named.map(({ call, id }) => ({
+              id,
+              name: promptToolName(call.toolName),
+              arguments: call.arguments
+            }))
+          },
+          ...named.map(({ call, id }): PromptMessage => ({ role: "tool", toolCallId: id, content: call.result }))
+        ]
+      }),
+    ...(end === "running" ? [] : [said(end === "failed" ? failedNote : end.content)])
   ]
 }
 
-/** The model's own name for the call where it can stand in a prompt, else one of ours: some servers take only their own. */
-const promptCallId = (call: StoredCall, before: ReadonlyArray<StoredCall>): string =>
-  /^[A-Za-z0-9_-]{1,40}$/.test(call.providerCallId) &&
-    before.every((other) => other.providerCallId !== call.providerCallId)
-    ? call.providerCallId
-    : `call_${call.seq}_${call.step}_${call.position}`
+/**
+ * The model's own name for the call, which some servers insist on, if it can stand in a prompt and no other call has it;
+ * else one of ours.
+ */
+const promptCallId = (call: StoredCall, taken: Set<string>): string => {
+  let id = call.providerCallId
+  for (let i = 0; !/^[A-Za-z0-9_-]{1,40}$/.test(id) || taken.has(id); i++) {
+    id = `call_${call.seq}_${call.step}_${call.position}${i === 0 ? "" : `_${i}`}`.slice(0, 40)
+  }
+  taken.add(id)
+  return id
+}
 
 /** A name as the OpenAI API takes it: a tool that the model made up may have been called anything. */
 const promptToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || "unknown"
@@ -96,8 +112,14 @@ const encoder = new TextEncoder()
 /** An estimate from above, at a third of the bytes, so that no tokenizer is needed; and some for the frame of each entry. */
 const estimateTokens = (messages: ReadonlyArray<PromptMessage>): number => {
   const tokens = (text: string) => encoder.encode(text).length / 3
-  return messages.reduce((sum, message) =>
-    sum + 8 + tokens(message.content) + (message.role === "assistant"
-      ? message.toolCalls.reduce((calls, call) => calls + 8 + tokens(call.name) + tokens(call.arguments), 0)
-      : 0), 0)
+  return messages.reduce(
+    (sum, message) =>
+      sum +
+      8 +
+      tokens(message.content) +
+      (message.role === "assistant"
+        ? message.toolCalls.reduce((calls, call) => calls + 8 + tokens(call.name) + tokens(call.arguments), 0)
+        : 0),
+    0
+  )
 }

@@ -6,8 +6,8 @@ const hex = (value: number, digits: number): string => value.toString(16).padSta
  * A new UUID of version 7 (RFC 9562, section 5.7): 48 bits of milliseconds by the `Clock`, so that ids sort by age and
  * new rows land side by side, and 74 bits of `Random`. Ids are no secrets: nothing is found by an id alone.
  */
-export const uuidV7: Effect.Effect<string> = Effect.gen(function*() {
-  const time = hex(yield* Clock.currentTimeMillis, 12)
+export const uuidV7: Effect.Effect<string> = Effect.gen(function* () {
+  const time = hex(Math.floor(yield* Clock.currentTimeMillis), 12)
   const a = yield* Random.nextIntBetween(0, 0xfff)
   const b = yield* Random.nextIntBetween(0, 0x3fff)
   const c = yield* Random.nextIntBetween(0, 0xffffff)

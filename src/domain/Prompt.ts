@@ -18,7 +18,11 @@ Rules:
  * The name is data from a session, so it is kept to one short line.
  */
 export const systemPrompt = (userName: string, now: DateTime.Utc): string => {
-  const name = userName.replaceAll(/[\s\p{C}]+/gu, " ").trim().slice(0, 100).toWellFormed()
+  const name = userName
+    .replaceAll(/[\s\p{C}]+/gu, " ")
+    .trim()
+    .slice(0, 100)
+    .toWellFormed()
   const today = DateTime.formatUtc(now, { locale: "en-GB", dateStyle: "full" })
   return `You are a helpful assistant. ${rules}
 

@@ -32,41 +32,35 @@ export class Tools extends Context.Service<
 /** The five tools that keep a to-do list, on `TaskTools`. */
 export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
   Tools,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const tasks = yield* TaskTools
     const taskId = { task_id: TaskId.annotate({ description: "The number of the task" }) }
-    const description = Schema.optionalKey(
-      Schema.NullOr(TaskDescription).annotate({ description: "Details, if any" })
-    )
+    const description = Schema.optionalKey(Schema.NullOr(TaskDescription).annotate({ description: "Details, if any" }))
 
     const tools = [
       tool(
         "add_task",
         "Adds a task to the user's to-do list.",
         Schema.Struct({ title: TaskTitle, description }),
-        (userId, args) => Effect.map(
-          tasks.add(userId, { title: args.title, description: args.description || null }),
-          oneTask
-        )
+        (userId, args) =>
+          Effect.map(tasks.add(userId, { title: args.title, description: args.description || null }), oneTask)
       ),
       tool(
         "list_tasks",
         "Lists the user's tasks with their numbers.",
         Schema.Struct({ status: Schema.optionalKey(Schema.NullOr(TaskStatus)) }),
-        (userId, args) => Effect.map(
-          tasks.list(userId, { status: args.status ?? "all", limit: listLimit, after: Option.none() }),
-          (page) => ({
-            tasks: page.items.map((task) => encodeTask(task)),
-            count: page.items.length,
-            ...(page.hasMore && { has_more: true })
-          })
-        )
+        (userId, args) =>
+          Effect.map(
+            tasks.list(userId, { status: args.status ?? "all", limit: listLimit, after: Option.none() }),
+            (page) => ({
+              tasks: page.items.map((task) => encodeTask(task)),
+              count: page.items.length,
+              ...(page.hasMore && { has_more: true })
+            })
+          )
       ),
-      tool(
-        "complete_task",
-        "Marks a task as completed.",
-        Schema.Struct(taskId),
-        (userId, args) => Effect.map(tasks.complete(userId, args.task_id), oneTask)
+      tool("complete_task", "Marks a task as completed.", Schema.Struct(taskId), (userId, args) =>
+        Effect.map(tasks.complete(userId, args.task_id), oneTask)
       ),
       tool(
         "update_task",
@@ -75,23 +69,24 @@ export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
           ...taskId,
           title: Schema.optionalKey(Schema.NullOr(TaskTitle)),
           description
-        }).pipe(Schema.check(Schema.makeFilter(
-          (args) => typeof args.title === "string" || args.description !== undefined,
-          { expected: "a title or a description" }
-        ))),
-        (userId, args) => Effect.map(
-          tasks.update(userId, args.task_id, {
-            ...(typeof args.title === "string" && { title: args.title }),
-            ...(args.description !== undefined && { description: args.description || null })
-          }),
-          oneTask
-        )
+        }).pipe(
+          Schema.check(
+            Schema.makeFilter((args) => typeof args.title === "string" || args.description !== undefined, {
+              expected: "a title or a description"
+            })
+          )
+        ),
+        (userId, args) =>
+          Effect.map(
+            tasks.update(userId, args.task_id, {
+              ...(typeof args.title === "string" && { title: args.title }),
+              ...(args.description !== undefined && { description: args.description || null })
+            }),
+            oneTask
+          )
       ),
-      tool(
-        "delete_task",
-        "Deletes a task for good.",
-        Schema.Struct(taskId),
-        (userId, args) => Effect.map(tasks.remove(userId, args.task_id), oneTask)
+      tool("delete_task", "Deletes a task for good.", Schema.Struct(taskId), (userId, args) =>
+        Effect.map(tasks.remove(userId, args.task_id), oneTask)
       )
     ]
     const byName = new Map(tools.map((tool) => [tool.definition.name, tool]))
@@ -108,9 +103,7 @@ export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
   })
 )
 
-const decodeArguments = Schema.decodeUnknownResult(
-  Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
-)
+const decodeArguments = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json)))
 
 /**
  * The arguments of a call as they are stored: as the model wrote them, if that is a JSON object of sensible size and
@@ -165,13 +158,16 @@ const tool = <S extends Schema.Codec<unknown, unknown>>(
       return Result.isFailure(decoded)
         ? Effect.succeed(refusal(`The arguments do not fit: ${decoded.failure.message}`.slice(0, 500)))
         : run(userId, decoded.success).pipe(
-          Effect.map((result): CallResult => ({
-            status: "success",
-            result: JSON.stringify({ success: true, ...result })
-          })),
-          Effect.catchTag("TaskNotFound", (error) =>
-            Effect.succeed(refusal(`There is no task number ${error.taskId}.`)))
-        )
+            Effect.map(
+              (result): CallResult => ({
+                status: "success",
+                result: JSON.stringify({ success: true, ...result })
+              })
+            ),
+            Effect.catchTag("TaskNotFound", (error) =>
+              Effect.succeed(refusal(`There is no task number ${error.taskId}.`))
+            )
+          )
     }
   }
 }

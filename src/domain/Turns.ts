@@ -1,16 +1,4 @@
-import {
-  Cause,
-  Clock,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  FiberMap,
-  Layer,
-  Schedule,
-  Scope
-} from "effect"
+import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberMap, Layer, Schedule, Scope } from "effect"
 import {
   type Claim,
   type ClaimedTurn,
@@ -46,12 +34,9 @@ export class Turns extends Context.Service<
   Turns,
   {
     /**
-     * Starts running a claimed turn, and answers an effect that waits for its end. Interrupting that ends the waiting
-     * only. It fails with `ShuttingDown` when the turn was handed back to the other instances.
+     * Starts running a claimed turn. Whoever started it may go: it runs to its end.
      */
-    readonly start: (
-      turn: ClaimedTurn
-    ) => Effect.Effect<Effect.Effect<TurnEnd, StorageUnavailable | ShuttingDown>>
+    readonly start: (turn: ClaimedTurn) => Effect.Effect<StartedTurn>
     /** Waits until nobody holds the turn any more, or until the time is over; answers whether it is so. Holds no connection. */
     readonly awaitSettled: (turn: TurnRef, patience: Duration.Duration) => Effect.Effect<boolean>
     /** Fails with `ShuttingDown` once `drain` has begun. */
@@ -64,6 +49,15 @@ export class Turns extends Context.Service<
   }
 >()("turnkeeper/domain/Turns") {}
 
+/** A turn that this instance runs. */
+export interface StartedTurn {
+  /**
+   * Waits for its end; interrupting that ends the waiting only. Fails with `ShuttingDown` when the turn was handed back
+   * to the other instances, and with `StorageUnavailable` when its end could not be stored.
+   */
+  readonly end: Effect.Effect<TurnEnd, StorageUnavailable | ShuttingDown>
+}
+
 interface RunningTurn {
   readonly claim: Claim
   /** When its attempt is over, in milliseconds; its lease is not renewed past that. */
@@ -73,7 +67,7 @@ interface RunningTurn {
 
 export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.effect(
   Turns,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const agent = yield* Agent
     const repo = yield* ConversationRepo
     const settings = yield* Settings
@@ -92,7 +86,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
         return Effect.forEach(signals, (signal) => Deferred.succeed(signal, undefined), { discard: true })
       })
 
-    const start = Effect.fnUntraced(function*(turn: ClaimedTurn) {
+    const start = Effect.fnUntraced(function* (turn: ClaimedTurn) {
       const { claim } = turn
       const entry: RunningTurn = {
         claim,
@@ -122,12 +116,12 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
           Effect.scoped
         )
       )
-      return Deferred.await(entry.end)
+      return { end: Deferred.await(entry.end) }
     }, Effect.uninterruptible)
 
     const claims = (turns: Iterable<RunningTurn>) => [...turns].map((turn) => turn.claim)
 
-    const renew = Effect.gen(function*() {
+    const renew = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const held = claims([...running.values()].filter((turn) => now < turn.deadline))
       if (held.length === 0) return
@@ -136,18 +130,24 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       yield* Effect.forEach(lost, (turnId) => FiberMap.remove(fibers, turnId), { discard: true })
     })
 
-    const recover = Effect.gen(function*() {
+    const recover = Effect.gen(function* () {
       if (draining) return
       const turns = yield* repo.abandoned(recoverAtOnce, leaseMillis)
-      yield* Effect.forEach(turns, (turn) =>
-        Effect.uninterruptible(Effect.gen(function*() {
-          if (draining) return
-          const outcome = yield* repo.takeUp(turn, yield* uuidV7, policy)
-          if (outcome._tag === "Claimed") yield* start(outcome.turn)
-        })), { discard: true })
+      yield* Effect.forEach(
+        turns,
+        (turn) =>
+          Effect.uninterruptible(
+            Effect.gen(function* () {
+              if (draining) return
+              const outcome = yield* repo.takeUp(turn, yield* uuidV7, policy)
+              if (outcome._tag === "Claimed") yield* start(outcome.turn)
+            })
+          ),
+        { discard: true }
+      )
     })
 
-    const poll = Effect.gen(function*() {
+    const poll = Effect.gen(function* () {
       const turns = [...waiting.values()].map((entry) => entry.turn).filter((turn) => !running.has(turn.turnId))
       if (turns.length === 0) return
       const settled = yield* repo.settled(turns, leaseMillis)
@@ -169,7 +169,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       repo.forgetDeleted(Duration.toMillis(forgetAfter))
     )
 
-    const awaitSettled = Effect.fnUntraced(function*(turn: TurnRef, patience: Duration.Duration) {
+    const awaitSettled = Effect.fnUntraced(function* (turn: TurnRef, patience: Duration.Duration) {
       const settled = yield* Deferred.make<void>()
       const entry = waiting.get(turn.turnId) ?? { turn, signals: new Set() }
       entry.signals.add(settled)
@@ -177,14 +177,16 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       return yield* Deferred.await(settled).pipe(
         Effect.as(true),
         Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.succeed(false) }),
-        Effect.ensuring(Effect.sync(() => {
-          entry.signals.delete(settled)
-          if (entry.signals.size === 0 && waiting.get(turn.turnId) === entry) waiting.delete(turn.turnId)
-        }))
+        Effect.ensuring(
+          Effect.sync(() => {
+            entry.signals.delete(settled)
+            if (entry.signals.size === 0 && waiting.get(turn.turnId) === entry) waiting.delete(turn.turnId)
+          })
+        )
       )
     })
 
-    const drain = Effect.gen(function*() {
+    const drain = Effect.gen(function* () {
       draining = true
       yield* FiberMap.awaitEmpty(fibers).pipe(
         Effect.timeoutOrElse({ duration: settings.shutdownGrace, orElse: () => Effect.void })
@@ -203,7 +205,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     return Turns.of({
       start,
       awaitSettled,
-      admit: Effect.suspend(() => draining ? Effect.fail(new ShuttingDown()) : Effect.void),
+      admit: Effect.suspend(() => (draining ? Effect.fail(new ShuttingDown()) : Effect.void)),
       drain
     })
   })

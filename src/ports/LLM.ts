@@ -54,9 +54,9 @@ export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed"
    */
   reason: ModelFailureReason,
   /** How long the provider asks to wait, in milliseconds. */
-  retryAfterMillis: Schema.optionalKey(Schema.Number),
+  retryAfterMillis: Schema.optionalKey(Schema.Finite),
   /** What the failed answer used, when it said so. */
-  usage: Schema.optionalKey(Schema.Struct({ promptTokens: Schema.Number, completionTokens: Schema.Number })),
+  usage: Schema.optionalKey(Schema.Struct({ promptTokens: Schema.Finite, completionTokens: Schema.Finite })),
   cause: Schema.optionalKey(Schema.Defect())
 }) {}
 

@@ -22,7 +22,7 @@ const newUser = Effect.map(uuidV7, (id) => UserId.make(id))
 const holder = uuidV7
 
 /** A request to begin a turn, with fresh ids and what is given otherwise. */
-const request = Effect.fnUntraced(function*(userId: UserId, more: Partial<BeginRequest> = {}) {
+const request = Effect.fnUntraced(function* (userId: UserId, more: Partial<BeginRequest> = {}) {
   const message = more.content ?? "Hello"
   return {
     userId,
@@ -40,19 +40,23 @@ const request = Effect.fnUntraced(function*(userId: UserId, more: Partial<BeginR
   } satisfies BeginRequest
 })
 
-const begin = Effect.fnUntraced(function*(userId: UserId, more: Partial<BeginRequest> = {}, rules = policy) {
+const begin = Effect.fnUntraced(function* (userId: UserId, more: Partial<BeginRequest> = {}, rules = policy) {
   const repo = yield* ConversationRepo
   return yield* repo.begin(yield* request(userId, more), rules)
 })
 
 /** Begins a turn that must be claimed. */
-const claim = Effect.fnUntraced(function*(userId: UserId, more: Partial<BeginRequest> = {}) {
+const claim = Effect.fnUntraced(function* (userId: UserId, more: Partial<BeginRequest> = {}) {
   const outcome = yield* begin(userId, more)
   if (outcome._tag !== "Claimed") return assert.fail(`claimed was expected, and came ${outcome._tag}`)
   return outcome.turn
 })
 
-const complete = Effect.fnUntraced(function*(turn: ClaimedTurn, content = "Hi", response = `{"message":"${content}"}`) {
+const complete = Effect.fnUntraced(function* (
+  turn: ClaimedTurn,
+  content = "Hi",
+  response = `{"message":"${content}"}`
+) {
   const repo = yield* ConversationRepo
   return yield* repo.complete(turn.claim, {
     steps: turn.steps,
@@ -63,7 +67,7 @@ const complete = Effect.fnUntraced(function*(turn: ClaimedTurn, content = "Hi", 
   })
 })
 
-const fail = Effect.fnUntraced(function*(turn: ClaimedTurn, retryable: boolean, steps = turn.steps) {
+const fail = Effect.fnUntraced(function* (turn: ClaimedTurn, retryable: boolean, steps = turn.steps) {
   const repo = yield* ConversationRepo
   return yield* repo.fail(turn.claim, {
     steps,
@@ -73,42 +77,44 @@ const fail = Effect.fnUntraced(function*(turn: ClaimedTurn, retryable: boolean, 
   })
 })
 
-const stepRequest = Effect.fnUntraced(function*(turn: ClaimedTurn, more: Partial<StepRequest> = {}) {
+const stepRequest = Effect.fnUntraced(function* (turn: ClaimedTurn, more: Partial<StepRequest> = {}) {
   return {
     steps: turn.steps,
     content: "Let me see",
     usage,
-    calls: [{
-      id: ToolCallId.make(yield* uuidV7),
-      providerCallId: "call_1",
-      toolName: "add_task",
-      arguments: `{"title": "Milk",  "b":1, "a":2}`
-    }],
+    calls: [
+      {
+        id: ToolCallId.make(yield* uuidV7),
+        providerCallId: "call_1",
+        toolName: "add_task",
+        arguments: `{"title": "Milk",  "b":1, "a":2}`
+      }
+    ],
     ...more
   } satisfies StepRequest
 })
 
 /** What runs inside a step: adds a task by the port, and answers in the form of a tool. */
 const addMilk = (userId: UserId): Effect.Effect<ReadonlyArray<CallResult>, StorageUnavailable, TaskTools> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const tasks = yield* TaskTools
     const task = yield* tasks.add(userId, { title: "Milk", description: null })
     return [{ status: "success" as const, result: `{"success":true,"id":${task.id}}` }]
   })
 
-const step = Effect.fnUntraced(function*(turn: ClaimedTurn, more: Partial<StepRequest> = {}) {
+const step = Effect.fnUntraced(function* (turn: ClaimedTurn, more: Partial<StepRequest> = {}) {
   const repo = yield* ConversationRepo
   const execute = Effect.provideService(addMilk(turn.claim.userId), TaskTools, yield* TaskTools)
   return yield* repo.step(turn.claim, yield* stepRequest(turn, more), execute, policy.leaseMillis)
 })
 
-const titles = Effect.fnUntraced(function*(userId: UserId) {
+const titles = Effect.fnUntraced(function* (userId: UserId) {
   const tasks = yield* TaskTools
   const page = yield* tasks.list(userId, { status: "all", limit: 200, after: Option.none() })
   return page.items.map((task) => task.title)
 })
 
-const messagesOf = Effect.fnUntraced(function*(turn: ClaimedTurn) {
+const messagesOf = Effect.fnUntraced(function* (turn: ClaimedTurn) {
   const repo = yield* ConversationRepo
   const page = yield* repo.messages(turn.claim.userId, turn.claim.conversationId, {
     limit: 200,
@@ -128,10 +134,10 @@ const inConversation = (turn: ClaimedTurn) => ({ conversationId: Option.some(tur
 export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<ConversationRepo | TaskTools, E>) =>
   layer(adapter, { excludeTestServices: true, timeout: "60 seconds" })(`ConversationRepo: ${name}`, (it) => {
     it.effect("begins a turn in a new conversation", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
-        const asked = yield* request(user, { content: "Hello \u{1f600} \\u0000 \"quoted\"" })
+        const asked = yield* request(user, { content: 'Hello \u{1f600} \\u0000 "quoted"' })
         const outcome = yield* repo.begin(asked, policy)
         assert.deepStrictEqual(outcome, {
           _tag: "Claimed",
@@ -146,10 +152,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         })
         const conversation = yield* repo.get(user, asked.newConversationId)
         assert.strictEqual(conversation.title, asked.title)
-      }))
+      })
+    )
 
     it.effect("goes on in a conversation, with the next seq and the history", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const first = yield* claim(user)
         yield* step(first)
@@ -162,20 +169,26 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
           { seq: 3, role: "user", content: "And now?" }
         ])
         assert.deepStrictEqual(second.history.steps, [{ seq: 1, step: 1, content: "Let me see" }])
-        assert.deepStrictEqual(second.history.calls.map(({ id: _, ...call }) => call), [{
-          seq: 1,
-          step: 1,
-          position: 0,
-          providerCallId: "call_1",
-          toolName: "add_task",
-          arguments: `{"title": "Milk",  "b":1, "a":2}`,
-          result: `{"success":true,"id":1}`,
-          status: "success"
-        }])
-      }))
+        assert.deepStrictEqual(
+          second.history.calls.map(({ id: _, ...call }) => call),
+          [
+            {
+              seq: 1,
+              step: 1,
+              position: 0,
+              providerCallId: "call_1",
+              toolName: "add_task",
+              arguments: `{"title": "Milk",  "b":1, "a":2}`,
+              result: `{"success":true,"id":1}`,
+              status: "success"
+            }
+          ]
+        )
+      })
+    )
 
     it.effect("reads only the newest rows of the history", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const first = yield* claim(user)
         yield* step(first)
@@ -183,28 +196,35 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         for (let i = 0; i < 2; i++) yield* complete(yield* claim(user, inConversation(first)))
         const outcome = yield* begin(user, inConversation(first), { ...policy, historyMessages: 4 })
         assert(outcome._tag === "Claimed")
-        assert.deepStrictEqual(outcome.turn.history.messages.map((row) => row.seq), [4, 5, 6, 7])
+        assert.deepStrictEqual(
+          outcome.turn.history.messages.map((row) => row.seq),
+          [4, 5, 6, 7]
+        )
         assert.deepStrictEqual(outcome.turn.history.steps, [])
         assert.deepStrictEqual(outcome.turn.history.calls, [])
-      }))
+      })
+    )
 
     it.effect("does not find a conversation that is absent or someone else's, and writes nothing", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const [user, other] = [yield* newUser, yield* newUser]
         const foreign = yield* claim(other)
         yield* complete(foreign)
         const absent = Option.some(ConversationId.make(yield* uuidV7))
         assert.deepStrictEqual(yield* begin(user, inConversation(foreign)), { _tag: "NotFound" })
-        assert.deepStrictEqual(yield* begin(user, { conversationId: absent, idempotencyKey: key("k") }), { _tag: "NotFound" })
+        assert.deepStrictEqual(yield* begin(user, { conversationId: absent, idempotencyKey: key("k") }), {
+          _tag: "NotFound"
+        })
         assert.deepStrictEqual((yield* repo.list(user, { limit: 10, after: Option.none() })).items, [])
         assert.strictEqual((yield* messagesOf(foreign)).length, 2)
         // The key was not used up either.
         assert.strictEqual((yield* begin(user, { idempotencyKey: key("k") }))._tag, "Claimed")
-      }))
+      })
+    )
 
     it.effect("answers a begin that is sent again with the same claim", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         for (const idempotencyKey of [key("again"), Option.none()]) {
@@ -213,10 +233,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
           assert.deepStrictEqual(yield* repo.begin(asked, policy), outcome)
         }
         assert.strictEqual((yield* repo.list(user, { limit: 10, after: Option.none() })).items.length, 2)
-      }))
+      })
+    )
 
     it.effect("repeats the stored answer under its key, byte for byte", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const turn = yield* claim(user, { idempotencyKey: key("k") })
         const body = `{ "b":1,"a" : "\\u0000 \\ud800 \u{1f600}", "a":2}`
@@ -231,21 +252,27 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
           body
         })
         assert.strictEqual((yield* messagesOf(turn)).length, 2)
-      }))
+      })
+    )
 
     it.effect("refuses a key with another request, and keeps keys of users apart", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [user, other] = [yield* newUser, yield* newUser]
         const turn = yield* claim(user, { idempotencyKey: key("k") })
-        assert.deepStrictEqual(yield* begin(user, { idempotencyKey: key("k"), content: "Other" }), { _tag: "KeyReused" })
+        assert.deepStrictEqual(yield* begin(user, { idempotencyKey: key("k"), content: "Other" }), {
+          _tag: "KeyReused"
+        })
         yield* complete(turn)
-        assert.deepStrictEqual(yield* begin(user, { idempotencyKey: key("k"), content: "Other" }), { _tag: "KeyReused" })
+        assert.deepStrictEqual(yield* begin(user, { idempotencyKey: key("k"), content: "Other" }), {
+          _tag: "KeyReused"
+        })
         assert.strictEqual((yield* begin(other, { idempotencyKey: key("k"), content: "Other" }))._tag, "Claimed")
         assert.strictEqual((yield* begin(user, { idempotencyKey: key("K"), content: "Other" }))._tag, "Claimed")
-      }))
+      })
+    )
 
     it.effect("tells a turn that runs from one whose lease is over", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turn = yield* claim(user, { idempotencyKey: key("k") })
@@ -261,10 +288,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.deepStrictEqual(yield* complete(turn), { _tag: "Lost" })
         assert.strictEqual((yield* complete(taken.turn))._tag, "Completed")
         assert.strictEqual((yield* messagesOf(turn)).length, 2)
-      }))
+      })
+    )
 
     it.effect("counts a lease as over that is much further ahead than its length: the clock was set back", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const outcome = yield* begin(user, { idempotencyKey: key("k") }, { ...policy, leaseMillis: 3_600_000 })
@@ -272,10 +300,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const ref = outcome.turn.claim
         assert.deepStrictEqual(yield* repo.settled([ref], policy.leaseMillis), [ref.turnId])
         assert.strictEqual((yield* begin(user, { idempotencyKey: key("k") }))._tag, "Claimed")
-      }))
+      })
+    )
 
     it.effect("keeps a conversation to one turn at a time, and hands out an abandoned one first", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turn = yield* claim(user)
@@ -289,10 +318,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         yield* complete(other.turn)
         assert.strictEqual((yield* messagesOf(turn)).length, 2)
         assert.strictEqual((yield* claim(user, inConversation(turn))).seq, 3)
-      }))
+      })
+    )
 
     it.effect("abandons a turn after its last attempt, for its key and for its conversation", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turn = yield* claim(user, { idempotencyKey: key("k") })
@@ -313,12 +343,16 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.deepStrictEqual(failed.turn.failure, { code: "abandoned" })
         assert.strictEqual(failed.turn.retryable, false)
         assert.deepStrictEqual(failed.turn.usage, usage)
-        assert.deepStrictEqual(failed.turn.calls.map((call) => call.toolName), ["add_task"])
+        assert.deepStrictEqual(
+          failed.turn.calls.map((call) => call.toolName),
+          ["add_task"]
+        )
         assert.strictEqual((yield* repo.takeUp(turn.claim, yield* holder, policy))._tag, "Failed")
-      }))
+      })
+    )
 
     it.effect("takes up a failed turn by its key while it is the last one, and starts its attempts again", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turn = yield* claim(user, { idempotencyKey: key("k") })
@@ -336,11 +370,15 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.strictEqual(taken.turn.steps, 1)
         assert.deepStrictEqual(taken.turn.usage, { promptTokens: 14, completionTokens: 6 })
         yield* complete(taken.turn)
-        assert.deepStrictEqual((yield* messagesOf(turn)).map((row) => row.turnStatus), ["completed", "completed"])
-      }))
+        assert.deepStrictEqual(
+          (yield* messagesOf(turn)).map((row) => row.turnStatus),
+          ["completed", "completed"]
+        )
+      })
+    )
 
     it.effect("does not take up a failed turn after a newer one, nor one that may not be tried again", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const first = yield* claim(user, { idempotencyKey: key("first") })
         yield* fail(first, true)
@@ -353,10 +391,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const last = yield* begin(user, { ...inConversation(first), idempotencyKey: key("second") })
         assert(last._tag === "Failed")
         assert.strictEqual(last.turn.retryable, false)
-      }))
+      })
+    )
 
     it.effect("lets exactly one of many equal requests begin", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const outcomes = yield* Effect.all(
           Array.from({ length: 20 }, () => begin(user, { idempotencyKey: key("k") })),
@@ -364,10 +403,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         )
         const count = (tag: string) => outcomes.filter((outcome) => outcome._tag === tag).length
         assert.deepStrictEqual([count("Claimed"), count("Running")], [1, 19])
-      }))
+      })
+    )
 
     it.effect("lets exactly one of many messages to a conversation begin", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const first = yield* claim(user)
         yield* complete(first)
@@ -378,10 +418,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.strictEqual(outcomes.filter((outcome) => outcome._tag === "Claimed").length, 1)
         assert.strictEqual(outcomes.filter((outcome) => outcome._tag === "Busy").length, 19)
         assert.strictEqual((yield* messagesOf(first)).length, 3)
-      }))
+      })
+    )
 
     it.effect("limits new turns of a user within a minute, and writes nothing beyond", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const [user, other] = [yield* newUser, yield* newUser]
         const rules = { ...policy, turnsPerMinute: 3 }
@@ -400,65 +441,81 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const again = outcomes.findIndex((outcome) => outcome._tag === "Claimed")
         assert.strictEqual((yield* begin(user, { idempotencyKey: key(`k${again}`) }, rules))._tag, "Running")
         assert.strictEqual((yield* begin(other, {}, rules))._tag, "Claimed")
-      }))
+      })
+    )
 
     it.effect("commits a step together with what its tools did", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const turn = yield* claim(user)
         const outcome = yield* step(turn)
         assert(outcome._tag === "Committed")
-        assert.deepStrictEqual(outcome.calls.map(({ id: _, ...call }) => call), [{
-          providerCallId: "call_1",
-          toolName: "add_task",
-          arguments: `{"title": "Milk",  "b":1, "a":2}`,
-          status: "success",
-          result: `{"success":true,"id":1}`,
-          seq: 1,
-          step: 1,
-          position: 0
-        }])
+        assert.deepStrictEqual(
+          outcome.calls.map(({ id: _, ...call }) => call),
+          [
+            {
+              providerCallId: "call_1",
+              toolName: "add_task",
+              arguments: `{"title": "Milk",  "b":1, "a":2}`,
+              status: "success",
+              result: `{"success":true,"id":1}`,
+              seq: 1,
+              step: 1,
+              position: 0
+            }
+          ]
+        )
         assert.deepStrictEqual(yield* titles(user), ["Milk"])
         // While there is no reply, the calls hang on the user's message.
         const running = yield* messagesOf(turn)
-        assert.deepStrictEqual(running.map((row) => [row.turnStatus, row.calls.length]), [["running", 1]])
+        assert.deepStrictEqual(
+          running.map((row) => [row.turnStatus, row.calls.length]),
+          [["running", 1]]
+        )
         yield* complete({ ...turn, steps: 1 })
         const over = yield* messagesOf(turn)
-        assert.deepStrictEqual(over.map((row) => [row.role, row.turnStatus, row.calls.length]), [
-          ["user", "completed", 0],
-          ["assistant", "completed", 1]
-        ])
+        assert.deepStrictEqual(
+          over.map((row) => [row.role, row.turnStatus, row.calls.length]),
+          [
+            ["user", "completed", 0],
+            ["assistant", "completed", 1]
+          ]
+        )
         assert.deepStrictEqual(over[1]?.calls, outcome.calls)
-      }))
+      })
+    )
 
     it.effect("does nothing in a step whose tools fail", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const tools = yield* TaskTools
         const user = yield* newUser
         const turn = yield* claim(user)
         const broken = new StorageUnavailable({ operation: "test" })
-        const failing = Effect.andThen(
-          Effect.provideService(addMilk(user), TaskTools, tools),
-          Effect.fail(broken)
-        )
+        const failing = Effect.andThen(Effect.provideService(addMilk(user), TaskTools, tools), Effect.fail(broken))
         const error = yield* Effect.flip(repo.step(turn.claim, yield* stepRequest(turn), failing, policy.leaseMillis))
         assert.strictEqual(error, broken)
-        const died = yield* Effect.exit(repo.step(
-          turn.claim,
-          yield* stepRequest(turn),
-          Effect.andThen(Effect.provideService(addMilk(user), TaskTools, tools), Effect.die("bug")),
-          policy.leaseMillis
-        ))
+        const died = yield* Effect.exit(
+          repo.step(
+            turn.claim,
+            yield* stepRequest(turn),
+            Effect.andThen(Effect.provideService(addMilk(user), TaskTools, tools), Effect.die("bug")),
+            policy.leaseMillis
+          )
+        )
         assert.strictEqual(died._tag, "Failure")
         assert.deepStrictEqual(yield* titles(user), [])
-        assert.deepStrictEqual((yield* messagesOf(turn)).map((row) => row.calls.length), [0])
+        assert.deepStrictEqual(
+          (yield* messagesOf(turn)).map((row) => row.calls.length),
+          [0]
+        )
         assert.strictEqual((yield* step(turn))._tag, "Committed")
         assert.deepStrictEqual(yield* titles(user), ["Milk"])
-      }))
+      })
+    )
 
     it.effect("reads a step back that was committed before, and does not run it again", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turn = yield* claim(user)
@@ -475,10 +532,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.strictEqual((yield* step(turn, { steps: 1 }))._tag, "Committed")
         assert.deepStrictEqual(yield* step(turn), { _tag: "Lost" })
         assert.deepStrictEqual(yield* titles(user), ["Milk", "Milk"])
-      }))
+      })
+    )
 
     it.effect("writes nothing under a claim that is over", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turn = yield* claim(user)
@@ -494,34 +552,46 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.strictEqual((yield* complete({ ...taken.turn, steps: 1 }))._tag, "Completed")
         assert.deepStrictEqual(yield* step({ ...taken.turn, steps: 1 }), { _tag: "Lost" })
         assert.deepStrictEqual(yield* titles(user), ["Milk"])
-      }))
+      })
+    )
 
     it.effect("answers what is stored when an end is sent again", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
         const turn = yield* claim(user)
         const first = yield* complete(turn, "One", `{"n":1}`)
         assert.deepStrictEqual(yield* complete(turn, "Two", `{"n":2}`), first)
         assert.deepStrictEqual(yield* fail(turn, true), { _tag: "Lost" })
-        assert.deepStrictEqual((yield* messagesOf(turn)).map((row) => row.content), ["Hello", "One"])
+        assert.deepStrictEqual(
+          (yield* messagesOf(turn)).map((row) => row.content),
+          ["Hello", "One"]
+        )
         const second = yield* claim(user, inConversation(turn))
         const failed = yield* fail(second, true)
         assert.deepStrictEqual(yield* fail(second, true), failed)
         assert.deepStrictEqual(yield* complete(second), { _tag: "Lost" })
-        assert.deepStrictEqual((yield* messagesOf(turn)).map((row) => row.turnStatus), ["completed", "completed", "failed"])
-      }))
+        assert.deepStrictEqual(
+          (yield* messagesOf(turn)).map((row) => row.turnStatus),
+          ["completed", "completed", "failed"]
+        )
+      })
+    )
 
     it.effect("runs steps of one user in several conversations at once", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = yield* newUser
-        const turns = yield* Effect.all(Array.from({ length: 8 }, () => claim(user)), { concurrency: "unbounded" })
-        const outcomes = yield* Effect.all(turns.map((turn) => step(turn)), { concurrency: "unbounded" })
+        const turns = yield* Effect.all(
+          Array.from({ length: 8 }, () => claim(user)),
+          { concurrency: "unbounded" }
+        )
+        const outcomes = yield* Effect.forEach(turns, (turn) => step(turn), { concurrency: "unbounded" })
         assert.isTrue(outcomes.every((outcome) => outcome._tag === "Committed"))
         assert.strictEqual((yield* titles(user)).length, 8)
-      }))
+      })
+    )
 
     it.effect("renews leases, and names the claims that are over", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const [kept, lost, ended] = [yield* claim(user), yield* claim(user), yield* claim(user)]
@@ -530,15 +600,16 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         yield* complete(ended)
         const claims = [kept.claim, lost.claim, ended.claim]
         assert.sameMembers(
-          [...yield* repo.renew(claims, policy.leaseMillis)],
+          [...(yield* repo.renew(claims, policy.leaseMillis))],
           [lost.claim.turnId, ended.claim.turnId]
         )
         assert.deepStrictEqual(yield* repo.settled(claims, policy.leaseMillis), [ended.claim.turnId])
         assert.deepStrictEqual(yield* repo.renew([], policy.leaseMillis), [])
-      }))
+      })
+    )
 
     it.effect("hands claims back, so that others take the turns up at once", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         let turn = yield* claim(user, { idempotencyKey: key("k") })
@@ -559,25 +630,29 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const stale = { ...turn.claim, fence: turn.claim.fence - 1 }
         yield* repo.handBack([stale])
         assert.strictEqual((yield* repo.takeUp(turn.claim, yield* holder, policy))._tag, "Running")
-      }))
+      })
+    )
 
     it.effect("lists abandoned turns, no more than asked for", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turns = [yield* claim(user), yield* claim(user), yield* claim(user)]
-        const mine = Effect.map(
-          repo.abandoned(1000, policy.leaseMillis),
-          (refs) => refs.filter((ref) => ref.userId === user).map((ref) => ref.turnId)
+        const mine = Effect.map(repo.abandoned(1000, policy.leaseMillis), (refs) =>
+          refs.filter((ref) => ref.userId === user).map((ref) => ref.turnId)
         )
         assert.deepStrictEqual(yield* mine, [])
         yield* repo.expireLeases
-        assert.sameMembers([...yield* mine], turns.map((turn) => turn.claim.turnId))
+        assert.sameMembers(
+          [...(yield* mine)],
+          turns.map((turn) => turn.claim.turnId)
+        )
         assert.strictEqual((yield* repo.abandoned(2, policy.leaseMillis)).length, 2)
-      }))
+      })
+    )
 
     it.effect("forgets a conversation but remembers its keys", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const turn = yield* claim(user, { idempotencyKey: key("k") })
@@ -607,10 +682,11 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.deepStrictEqual(yield* begin(user, { idempotencyKey: key("k") }), { _tag: "Gone" })
         yield* repo.forgetDeleted(-3_600_000)
         assert.strictEqual((yield* begin(user, { idempotencyKey: key("k") }))._tag, "Claimed")
-      }))
+      })
+    )
 
     it.effect("lists conversations by activity, page by page", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const [user, other] = [yield* newUser, yield* newUser]
         yield* claim(other)
@@ -625,16 +701,23 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
           const last = page.items.at(-1)
           after = Option.fromNullishOr(last)
         }
-        assert.sameMembers(seen, turns.map((turn) => turn.claim.conversationId))
+        assert.sameMembers(
+          seen,
+          turns.map((turn) => turn.claim.conversationId)
+        )
         assert.strictEqual(new Set(seen).size, 5)
         assert.deepStrictEqual(yield* repo.list(user, { limit: 2, after }), { items: [], hasMore: false })
         const order = (yield* repo.list(user, { limit: 10, after: Option.none() })).items
         const times = order.map((item) => DateTime.toEpochMillis(item.updatedAt))
-        assert.deepStrictEqual(times, times.toSorted((a, b) => b - a))
-      }))
+        assert.deepStrictEqual(
+          times,
+          times.toSorted((a, b) => b - a)
+        )
+      })
+    )
 
     it.effect("renames a conversation of its user, which keeps its place", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const [user, other] = [yield* newUser, yield* newUser]
         const turn = yield* claim(user)
@@ -642,21 +725,20 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const before = yield* repo.get(user, conversationId)
         assert.deepStrictEqual(yield* repo.rename(user, conversationId, "Groceries"), { ...before, title: "Groceries" })
         assert.deepStrictEqual(yield* repo.get(user, conversationId), { ...before, title: "Groceries" })
-        for (
-          const effect of [
-            Effect.asVoid(repo.get(other, conversationId)),
-            Effect.asVoid(repo.rename(other, conversationId, "Mine")),
-            repo.remove(other, conversationId),
-            Effect.asVoid(repo.messages(other, conversationId, { limit: 1, order: "asc", after: Option.none() }))
-          ]
-        ) {
+        for (const effect of [
+          Effect.asVoid(repo.get(other, conversationId)),
+          Effect.asVoid(repo.rename(other, conversationId, "Mine")),
+          repo.remove(other, conversationId),
+          Effect.asVoid(repo.messages(other, conversationId, { limit: 1, order: "asc", after: Option.none() }))
+        ]) {
           assert.strictEqual((yield* Effect.flip(effect))._tag, "ConversationNotFound")
         }
         assert.strictEqual((yield* repo.get(user, conversationId)).title, "Groceries")
-      }))
+      })
+    )
 
     it.effect("pages through messages in both directions", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
         const first = yield* claim(user)
@@ -672,12 +754,13 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.deepStrictEqual(yield* page("asc", 4), [[], false])
         assert.deepStrictEqual(yield* page("desc", undefined), [[4, 3, 2], true])
         assert.deepStrictEqual(yield* page("desc", 2), [[1], false])
-        const [message] = (yield* messagesOf(first))
+        const [message] = yield* messagesOf(first)
         assert.strictEqual(message?.turnId, first.claim.turnId)
-      }))
+      })
+    )
 
     it.effect("erases all of a user, and nothing of others", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const [user, other] = [yield* newUser, yield* newUser]
         for (const someone of [user, other]) {
@@ -692,7 +775,8 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.strictEqual((yield* repo.list(other, { limit: 10, after: Option.none() })).items.length, 1)
         assert.deepStrictEqual(yield* titles(other), ["Milk"])
         assert.strictEqual((yield* begin(other, { idempotencyKey: key("k") }))._tag, "Completed")
-      }))
+      })
+    )
 
     it.effect("is ready", () => Effect.flatMap(ConversationRepo, (repo) => repo.check))
   })

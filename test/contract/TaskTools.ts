@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"
 import { uuidV7 } from "../../src/domain/Ids.ts"
-import { type TaskId, TaskId as makeTaskId } from "../../src/domain/model/Task.ts"
+import { TaskId as makeTaskId, type TaskId } from "../../src/domain/model/Task.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
 
@@ -12,7 +12,7 @@ const all = { status: "all", limit: 200, after: Option.none<TaskId>() } as const
 export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTools, E>) =>
   layer(adapter, { excludeTestServices: true, timeout: "60 seconds" })(`TaskTools: ${name}`, (it) => {
     it.effect("adds tasks under numbers that count up per user", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const [user, other] = [yield* newUser, yield* newUser]
         const first = yield* tasks.add(user, { title: "Milk \u{1f95b}", description: "2 litres\nof it" })
@@ -27,10 +27,11 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
         assert.strictEqual((yield* tasks.add(user, { title: "Bread", description: null })).id, 2)
         assert.strictEqual((yield* tasks.add(other, { title: "Bread", description: null })).id, 1)
         assert.deepStrictEqual(yield* tasks.get(user, first.id), first)
-      }))
+      })
+    )
 
     it.effect("never uses a number again", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
         const add = tasks.add(user, { title: "Milk", description: null })
@@ -38,10 +39,11 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
         yield* tasks.remove(user, second.id)
         yield* tasks.remove(user, first.id)
         assert.strictEqual((yield* add).id, 3)
-      }))
+      })
+    )
 
     it.effect("gives every one of many tasks at once a number of its own", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
         const added = yield* Effect.all(
@@ -52,20 +54,21 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
           added.map((task) => Number(task.id)).toSorted((a, b) => a - b),
           Array.from({ length: 30 }, (_, i) => i + 1)
         )
-      }))
+      })
+    )
 
     it.effect("lists by number, by status, page by page", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
         for (const title of ["a", "b", "c", "d", "e"]) yield* tasks.add(user, { title, description: null })
         yield* tasks.complete(user, makeTaskId.make(2))
         yield* tasks.complete(user, makeTaskId.make(5))
         const list = (query: Partial<Parameters<typeof tasks.list>[1]>) =>
-          Effect.map(
-            tasks.list(user, { ...all, ...query }),
-            ({ hasMore, items }) => [items.map((task) => task.title).join(""), hasMore]
-          )
+          Effect.map(tasks.list(user, { ...all, ...query }), ({ hasMore, items }) => [
+            items.map((task) => task.title).join(""),
+            hasMore
+          ])
         assert.deepStrictEqual(yield* list({}), ["abcde", false])
         assert.deepStrictEqual(yield* list({ status: "pending" }), ["acd", false])
         assert.deepStrictEqual(yield* list({ status: "completed" }), ["be", false])
@@ -74,63 +77,67 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
         assert.deepStrictEqual(yield* list({ limit: 2, after: Option.some(makeTaskId.make(4)) }), ["e", false])
         assert.deepStrictEqual(yield* list({ status: "pending", limit: 2 }), ["ac", true])
         assert.deepStrictEqual(yield* tasks.list(yield* newUser, all), { items: [], hasMore: false })
-      }))
+      })
+    )
 
     it.effect("completes a task, once and again", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
         const { id } = yield* tasks.add(user, { title: "Milk", description: null })
         const done = yield* tasks.complete(user, id)
         assert.strictEqual(done.completed, true)
         assert.deepStrictEqual(yield* tasks.complete(user, id), done)
-      }))
+      })
+    )
 
     it.effect("changes only what a patch names", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
         const { id } = yield* tasks.add(user, { title: "Milk", description: "2 litres" })
         const seen = (patch: Parameters<typeof tasks.update>[2]) =>
-          Effect.map(
-            tasks.update(user, id, patch),
-            ({ completed, description, title }) => [title, description, completed]
-          )
+          Effect.map(tasks.update(user, id, patch), ({ completed, description, title }) => [
+            title,
+            description,
+            completed
+          ])
         assert.deepStrictEqual(yield* seen({ title: "Oat milk" }), ["Oat milk", "2 litres", false])
         assert.deepStrictEqual(yield* seen({ completed: true }), ["Oat milk", "2 litres", true])
         assert.deepStrictEqual(yield* seen({ description: null }), ["Oat milk", null, true])
         assert.deepStrictEqual(yield* seen({ completed: false, description: "x" }), ["Oat milk", "x", false])
         assert.deepStrictEqual(yield* seen({}), ["Oat milk", "x", false])
-      }))
+      })
+    )
 
     it.effect("removes a task and tells what it was", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
         const task = yield* tasks.add(user, { title: "Milk", description: null })
         assert.deepStrictEqual(yield* tasks.remove(user, task.id), task)
         assert.deepStrictEqual((yield* tasks.list(user, all)).items, [])
-      }))
+      })
+    )
 
     it.effect("finds no task that is absent or someone else's", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const tasks = yield* TaskTools
         const [user, other] = [yield* newUser, yield* newUser]
         const foreign = yield* tasks.add(other, { title: "Theirs", description: null })
         for (const id of [foreign.id, makeTaskId.make(2_147_483_647)]) {
-          for (
-            const effect of [
-              tasks.get(user, id),
-              tasks.complete(user, id),
-              tasks.update(user, id, { title: "Mine" }),
-              tasks.remove(user, id)
-            ]
-          ) {
+          for (const effect of [
+            tasks.get(user, id),
+            tasks.complete(user, id),
+            tasks.update(user, id, { title: "Mine" }),
+            tasks.remove(user, id)
+          ]) {
             const error = yield* Effect.flip(effect)
             assert(error._tag === "TaskNotFound")
             assert.strictEqual(error.taskId, id)
           }
         }
         assert.deepStrictEqual(yield* tasks.get(other, foreign.id), foreign)
-      }))
+      })
+    )
   })

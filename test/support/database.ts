@@ -1,14 +1,14 @@
+import { randomUUID } from "node:crypto"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import { randomUUID } from "node:crypto"
 import { inject } from "vitest"
 import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
 import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
 
 /** The URL of a new, empty database on the PostgreSQL of the test run. */
-export const freshDatabase: Effect.Effect<string> = Effect.gen(function*() {
+export const freshDatabase: Effect.Effect<string> = Effect.gen(function* () {
   const name = `test_${randomUUID().replaceAll("-", "")}`
   const sql = yield* SqlClient.SqlClient
   yield* sql`create database ${sql(name)}`
@@ -28,11 +28,13 @@ export const databaseOptions = (url: string, connections = 10): PgDatabase.Optio
 })
 
 /** A migrated database of its own on the real PostgreSQL. */
-export const postgres = Layer.unwrap(Effect.gen(function*() {
-  const options = databaseOptions(yield* freshDatabase)
-  yield* PgDatabase.migrate(options)
-  return PgDatabase.layer(options)
-}))
+export const postgres = Layer.unwrap(
+  Effect.gen(function* () {
+    const options = databaseOptions(yield* freshDatabase)
+    yield* PgDatabase.migrate(options)
+    return PgDatabase.layer(options)
+  })
+)
 
 /** The repositories on whatever database is given. */
 export const repositories = Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer)

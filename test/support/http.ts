@@ -253,15 +253,12 @@ export const serveFakes = Effect.fnUntraced(function* (overrides: Overrides = {}
           )
         )
       ),
-    /** Sends bytes as they are, and gives all that comes back until the server hangs up. */
-    raw: (...parts: ReadonlyArray<string | Uint8Array>) =>
+    /** Sends text as it is, and more once an answer begins. Gives all that comes back until the server hangs up. */
+    raw: (text: string, more = "") =>
       Effect.callback<string>((resume) => {
         const chunks: Array<Buffer> = []
-        const socket = connect(port, "127.0.0.1", () => {
-          for (const part of parts) {
-            socket.write(part)
-          }
-        })
+        const socket = connect(port, "127.0.0.1", () => socket.write(text))
+        socket.once("data", () => socket.write(more))
         socket.on("data", (chunk) => chunks.push(chunk))
         socket.on("error", () => undefined)
         socket.on("close", () => resume(Effect.succeed(Buffer.concat(chunks).toString())))

@@ -48,7 +48,18 @@ export const startPostgres = async (): Promise<{ readonly url: string; readonly 
   const port = await freePort()
   const server = spawn(
     run("postgres"),
-    ["-D", data, "-p", String(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"],
+    [
+      "-D",
+      data,
+      "-p",
+      String(port),
+      "-c",
+      "listen_addresses=127.0.0.1",
+      "-c",
+      "unix_socket_directories=",
+      "-c",
+      "fsync=off"
+    ],
     { ...identity, env: environment, stdio: ["ignore", "ignore", "pipe"], cwd: folder }
   )
   await untilReady(server)

@@ -1,6 +1,7 @@
+// @effect-diagnostics-next-line nodeBuiltinImport:off -- the HMAC is needed at once, without a promise
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 import { AuthUnavailable, InvalidToken } from "../../domain/model/Errors.ts"
 import { type User, UserId } from "../../domain/model/User.ts"
 import { Auth } from "../../ports/Auth.ts"
@@ -41,9 +42,9 @@ export class AuthTablesMissing extends Schema.TaggedError<AuthTablesMissing>()("
   tables: Schema.Array(Schema.String)
 }) {
   override get message() {
-    return `The database lacks ${
-      this.tables.join(" and ")
-    }, where Better Auth keeps its sessions: nobody could sign in. Run Better Auth's migrations, or name its tables by BETTER_AUTH_TABLES.`
+    return `The database lacks ${this.tables.join(
+      " and "
+    )}, where Better Auth keeps its sessions: nobody could sign in. Run Better Auth's migrations, or name its tables by BETTER_AUTH_TABLES.`
   }
 }
 
@@ -57,7 +58,7 @@ const decodeRow = Schema.decodeUnknownOption(Schema.Tuple([Schema.Struct({ id: U
 export const layer = (options: Options): Layer.Layer<Auth, never, SqlClient.SqlClient> =>
   Layer.effect(
     Auth,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const { names } = options
       const column = (table: "session" | "user", name: keyof Names) =>
@@ -74,7 +75,8 @@ export const layer = (options: Options): Layer.Layer<Auth, never, SqlClient.SqlC
             orElse: () => Effect.fail(new AuthUnavailable({ operation: "Auth.authenticate" }))
           }),
           Effect.catchTag("SqlError", (cause) =>
-            Effect.fail(new AuthUnavailable({ operation: "Auth.authenticate", cause }))),
+            Effect.fail(new AuthUnavailable({ operation: "Auth.authenticate", cause }))
+          ),
           // A user whose id is not one that this service can name has no access to it either.
           Effect.flatMap((rows) =>
             Option.match(decodeRow(rows), {
@@ -98,11 +100,14 @@ export const layer = (options: Options): Layer.Layer<Auth, never, SqlClient.SqlC
 export const requireTables = (
   names: Names
 ): Effect.Effect<void, AuthTablesMissing | SqlError.SqlError, SqlClient.SqlClient> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const missing: Array<string> = []
     for (const table of [names.session, names.user]) {
-      const quoted = table.split(".").map((part) => `"${part.replaceAll("\"", "\"\"")}"`).join(".")
+      const quoted = table
+        .split(".")
+        .map((part) => `"${part.replaceAll('"', '""')}"`)
+        .join(".")
       const rows = yield* sql`select 1 where to_regclass(${quoted}) is not null`
       if (rows.length === 0) missing.push(table)
     }
@@ -122,7 +127,7 @@ const decodeToken = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ tok
  * at random once, so that it is no password that everybody knows.
  */
 export const createDemoSession: Effect.Effect<DemoSession, SqlError.SqlError, SqlClient.SqlClient> = Effect.gen(
-  function*() {
+  function* () {
     const sql = yield* SqlClient.SqlClient
     const userId = UserId.make("demo")
     yield* sql`create table if not exists "user" (
@@ -157,7 +162,7 @@ const sessionToken = (sent: string, options: Options): Option.Option<string> => 
   const signature = text.slice(dot + 1)
   return Option.match(options.secret, {
     onNone: () => Option.some(token),
-    onSome: (secret) => isSigned(token, signature, secret) ? Option.some(token) : Option.none()
+    onSome: (secret) => (isSigned(token, signature, secret) ? Option.some(token) : Option.none())
   })
 }
 

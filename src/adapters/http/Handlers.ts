@@ -10,7 +10,7 @@ import { ConversationRepo } from "../../ports/ConversationRepo.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
 import { Api, CurrentUser } from "./Api.ts"
 import { failUnavailable } from "./Middleware.ts"
-import { fail, failForNow, problem } from "./Problems.ts"
+import { fail, failForNow, problem, shuttingDownWords } from "./Problems.ts"
 
 /** Whether this instance takes requests, beside what its store says of itself. */
 export const Readiness = Context.Reference<Effect.Effect<void, ShuttingDown>>("turnkeeper/adapters/http/Readiness", {
@@ -22,8 +22,7 @@ const failNotFound = {
   TaskNotFound: () => fail("not_found", "There is no such task.")
 }
 
-const failShuttingDown = () =>
-  failForNow("unavailable", "This instance is shutting down; another one goes on with what it had begun.", 1000)
+const failShuttingDown = () => failForNow("unavailable", shuttingDownWords, 1000)
 
 const chat = HttpApiBuilder.group(
   Api,

@@ -141,11 +141,12 @@ export const validRequest: Layer.Layer<ValidRequest> = HttpApiMiddleware.layerSc
       : failInvalid(invalidValues(error.cause, slots[error.kind]))
 )
 
-const invalidValues = (error: Schema.SchemaError, slot: string): ReadonlyArray<InvalidValue> =>
-  formatIssue(error.issue).issues.map(({ path, message }) => ({
-    path:
-      path === undefined || path.length === 0
-        ? slot
-        : path.map((key) => String(Predicate.isObject(key) ? key.key : key)).join("."),
-    message
-  }))
+/** One entry for each path: what is found last of a value is said of its final form. */
+const invalidValues = (error: Schema.SchemaError, slot: string): ReadonlyArray<InvalidValue> => {
+  const messages = new Map<string, string>()
+  for (const { path = [], message } of formatIssue(error.issue).issues) {
+    const keys = path.map((key) => String(Predicate.isObject(key) ? key.key : key))
+    messages.set(keys.length === 0 ? slot : keys.join("."), message)
+  }
+  return Array.from(messages, ([path, message]) => ({ path, message }))
+}

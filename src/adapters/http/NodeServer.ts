@@ -3,8 +3,8 @@ import { createServer, type Server, type ServerResponse } from "node:http"
 // @effect-diagnostics-next-line nodeBuiltinImport:off
 import type { Duplex } from "node:stream"
 import { Duration } from "effect"
-import { SecureRandom } from "effect/crypto"
 import { ProblemDetails } from "effect/http"
+import { requestIdOf } from "./Problems.ts"
 
 /** What Node refuses before anyone sees a request: no types of our own, so `about:blank` and the phrases of RFC 9110. */
 const refusals = {
@@ -23,9 +23,9 @@ const statusByCode = new Map<string | undefined, Refusal>([
   ["ERR_HTTP_REQUEST_TIMEOUT", 408]
 ])
 
-const refuse = (status: Refusal) => {
+const refuse = (status: Refusal, givenRequestId?: unknown) => {
   const { title, detail } = refusals[status]
-  const requestId = SecureRandom.uuidV4Unsafe()
+  const requestId = requestIdOf(givenRequestId)
   const code = status === 413 ? "payload_too_large" : "invalid_request"
   const body = JSON.stringify({
     type: ProblemDetails.blankType,
@@ -82,8 +82,8 @@ export const makeNodeServer = (requestTimeout: Duration.Input): Server => {
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
     socket.end(`HTTP/1.1 ${status} ${title}\r\n${lines.join("")}\r\n${body}`, () => socket.destroy())
   })
-  server.on("checkExpectation", (_, response) => {
-    const { status, headers, body } = refuse(417)
+  server.on("checkExpectation", (request, response) => {
+    const { status, headers, body } = refuse(417, request.headers["x-request-id"])
     response.writeHead(status, headers).end(body)
   })
   return server

@@ -1,4 +1,4 @@
-import { Context, Effect, Schema } from "effect"
+import { Context, Effect, Predicate, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
@@ -9,6 +9,12 @@ import { UsageSummary } from "../../domain/model/Turn.ts"
 export const RequestId = Context.Reference<string>("turnkeeper/adapters/http/RequestId", {
   defaultValue: SecureRandom.uuidV4Unsafe
 })
+
+const acceptedRequestId = /^[A-Za-z0-9-]{1,64}$/
+
+/** The id of a request that came with this `X-Request-Id`: that one if it is fit for logs, else a new one. */
+export const requestIdOf = (given: unknown): string =>
+  Predicate.isString(given) && acceptedRequestId.test(given) ? given : SecureRandom.uuidV4Unsafe()
 
 /** What can go wrong, as clients see it: the code is for programs, the title for people. */
 const problems = {
@@ -72,6 +78,8 @@ export const failForNow = <const C extends Code>(code: C, detail: string, retryA
 
 /** RFC 9110, section 10.2.3: whole seconds; rounded up, and never "at once". */
 const retryAfterSeconds = (millis: number): string => String(Math.max(1, Math.ceil(millis / 1000)))
+
+export const shuttingDownWords = "This instance is shutting down; another one goes on with what it had begun."
 
 /** One value of a request that does not fit: its name in the path, query, headers or body (`body` for all of it), and why. */
 export const InvalidValue = Schema.Struct({ path: Schema.String, message: Schema.String })

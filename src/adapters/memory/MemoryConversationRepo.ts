@@ -27,13 +27,12 @@ import {
 /** `ConversationRepo` in memory, with leases by the `Clock`: the same protocol as in the database, step for step. */
 export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.effect(
   ConversationRepo,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { exclusively, transaction, users } = yield* MemoryStore
 
     const at = <A, E = never>(f: (now: number) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
       exclusively(Effect.flatMap(Clock.currentTimeMillis, f))
-    const now = <A>(f: (now: number) => A): Effect.Effect<A> =>
-      exclusively(Effect.map(Clock.currentTimeMillis, f))
+    const now = <A>(f: (now: number) => A): Effect.Effect<A> => exclusively(Effect.map(Clock.currentTimeMillis, f))
 
     const update = (userId: UserId, f: (state: UserState) => Partial<UserState>): void => {
       const state = stateOf(users, userId)
@@ -67,7 +66,8 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           usage: turn.usage,
           context: turn.context,
           history: {
-            messages: (conversation?.messages ?? []).filter(inWindow)
+            messages: (conversation?.messages ?? [])
+              .filter(inWindow)
               .map(({ content, role, seq }) => ({ seq, role, content })),
             steps: (conversation?.steps ?? []).filter(inWindow),
             calls: (conversation?.calls ?? []).filter(inWindow)
@@ -89,13 +89,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       }
     })
 
-    const takeUp = (
-      ref: TurnRef,
-      holder: string,
-      policy: TurnPolicy,
-      byKey: boolean,
-      now: number
-    ): TakeUpOutcome => {
+    const takeUp = (ref: TurnRef, holder: string, policy: TurnPolicy, byKey: boolean, now: number): TakeUpOutcome => {
       const { userId } = ref
       const turn = turnOf(ref)
       if (turn === undefined || turn.status === "deleted") return { _tag: "Gone" }
@@ -123,9 +117,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             false
           )
         }
-      } else if (
-        !byKey || !turn.retryable || conversationOf(userId, turn.conversationId)?.lastTurnId !== turn.id
-      ) {
+      } else if (!byKey || !turn.retryable || conversationOf(userId, turn.conversationId)?.lastTurnId !== turn.id) {
         return failed(userId, turn, false)
       }
       return claimed(
@@ -160,12 +152,19 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           const state = stateOf(users, userId)
           const key = Option.getOrNull(request.idempotencyKey)
 
-          const same = key === null
-            ? state.turns.get(request.turnId)
-            : [...state.turns.values()].find((turn) => turn.idempotencyKey === key)
+          const same =
+            key === null
+              ? state.turns.get(request.turnId)
+              : [...state.turns.values()].find((turn) => turn.idempotencyKey === key)
           if (same !== undefined) {
             return same.fingerprint === request.fingerprint
-              ? takeUp({ userId, conversationId: same.conversationId, turnId: same.id }, request.holder, policy, true, now)
+              ? takeUp(
+                  { userId, conversationId: same.conversationId, turnId: same.id },
+                  request.holder,
+                  policy,
+                  true,
+                  now
+                )
               : { _tag: "KeyReused" }
           }
 
@@ -217,14 +216,17 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             lastTurnId: turn.id,
             createdAt: before?.createdAt ?? now,
             updatedAt: now,
-            messages: [...before?.messages ?? [], {
-              id: request.messageId,
-              seq,
-              turnId: turn.id,
-              role: "user",
-              content: request.content,
-              createdAt: now
-            }],
+            messages: [
+              ...(before?.messages ?? []),
+              {
+                id: request.messageId,
+                seq,
+                turnId: turn.id,
+                role: "user",
+                content: request.content,
+                createdAt: now
+              }
+            ],
             steps: before?.steps ?? [],
             calls: before?.calls ?? []
           })
@@ -234,7 +236,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       step: (claim, request, execute, leaseMillis) =>
         transaction(
           claim.userId,
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const state = fence(claim, request.steps)
             const before = turnOf(claim)
             if (state === "lost" || before?.status !== "running") return { _tag: "Lost" } as const
@@ -288,14 +290,17 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           putConversation(claim.userId, {
             ...conversation,
             updatedAt: now,
-            messages: [...conversation.messages, {
-              id: request.messageId,
-              seq: conversation.messages.length + 1,
-              turnId: turn.id,
-              role: "assistant",
-              content: request.content,
-              createdAt: now
-            }]
+            messages: [
+              ...conversation.messages,
+              {
+                id: request.messageId,
+                seq: conversation.messages.length + 1,
+                turnId: turn.id,
+                role: "assistant",
+                content: request.content,
+                createdAt: now
+              }
+            ]
           })
           return { _tag: "Completed", turnId: turn.id, body: request.response }
         }),
@@ -343,18 +348,22 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         }),
       settled: (turns, leaseMillis) =>
         now((now) =>
-          turns.filter((ref) => {
-            const turn = turnOf(ref)
-            return turn?.status !== "running" || !leaseHolds(turn, now, leaseMillis)
-          }).map((ref) => ref.turnId)
+          turns
+            .filter((ref) => {
+              const turn = turnOf(ref)
+              return turn?.status !== "running" || !leaseHolds(turn, now, leaseMillis)
+            })
+            .map((ref) => ref.turnId)
         ),
       abandoned: (limit, leaseMillis) =>
         now((now) =>
-          [...users].flatMap(([userId, state]) =>
-            [...state.turns.values()]
-              .filter((turn) => turn.status === "running" && !leaseHolds(turn, now, leaseMillis))
-              .map((turn) => ({ userId, conversationId: turn.conversationId, turnId: turn.id }))
-          ).slice(0, limit)
+          [...users]
+            .flatMap(([userId, state]) =>
+              [...state.turns.values()]
+                .filter((turn) => turn.status === "running" && !leaseHolds(turn, now, leaseMillis))
+                .map((turn) => ({ userId, conversationId: turn.conversationId, turnId: turn.id }))
+            )
+            .slice(0, limit)
         ),
       expireLeases: now(() => {
         for (const [userId, state] of users) {
@@ -398,18 +407,19 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             for (const turn of stateOf(users, userId).turns.values()) {
               if (turn.conversationId !== conversationId || turn.status === "deleted") continue
               update(userId, ({ turns }) => ({
-                turns: turn.idempotencyKey === null
-                  ? withoutEntry(turns, turn.id)
-                  : withEntry(turns, turn.id, {
-                    ...turn,
-                    status: "deleted",
-                    fence: turn.fence + 1,
-                    context: { userName: "" },
-                    response: null,
-                    failure: null,
-                    retryable: false,
-                    finishedAt: now
-                  })
+                turns:
+                  turn.idempotencyKey === null
+                    ? withoutEntry(turns, turn.id)
+                    : withEntry(turns, turn.id, {
+                        ...turn,
+                        status: "deleted",
+                        fence: turn.fence + 1,
+                        context: { userName: "" },
+                        response: null,
+                        failure: null,
+                        retryable: false,
+                        finishedAt: now
+                      })
               }))
             }
             update(userId, ({ conversations }) => ({ conversations: withoutEntry(conversations, conversationId) }))
@@ -419,17 +429,14 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         at(() =>
           Effect.map(found(userId, conversationId), (conversation) => {
             const ordered = order === "asc" ? conversation.messages : conversation.messages.toReversed()
-            const rows = ordered.filter((row) =>
-              Option.isNone(after) || (order === "asc" ? row.seq > after.value : row.seq < after.value)
+            const rows = ordered.filter(
+              (row) => Option.isNone(after) || (order === "asc" ? row.seq > after.value : row.seq < after.value)
             )
             return {
               items: rows.slice(0, limit).map((row) => {
                 const status = stateOf(users, userId).turns.get(row.turnId)?.status
-                const callsOf = row.role === "assistant"
-                  ? row.seq - 1
-                  : status === "running" || status === "failed"
-                  ? row.seq
-                  : 0
+                const callsOf =
+                  row.role === "assistant" ? row.seq - 1 : status === "running" || status === "failed" ? row.seq : 0
                 return {
                   id: row.id,
                   seq: row.seq,

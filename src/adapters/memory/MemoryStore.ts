@@ -93,29 +93,32 @@ export class MemoryStore extends Context.Service<
 >()("turnkeeper/adapters/memory/MemoryStore") {}
 
 /** What the store has of a user. */
-export const stateOf = (users: ReadonlyMap<UserId, UserState>, userId: UserId): UserState => users.get(userId) ?? nothing
+export const stateOf = (users: ReadonlyMap<UserId, UserState>, userId: UserId): UserState =>
+  users.get(userId) ?? nothing
 
 /** An empty store. */
 export const layer: Layer.Layer<MemoryStore> = Layer.effect(
   MemoryStore,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const users = new Map<UserId, UserState>()
     const lock = yield* Semaphore.make(1)
 
     const exclusively = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-      Effect.flatMap(InTransaction, (joined) => joined ? effect : lock.withPermit(effect))
+      Effect.flatMap(InTransaction, (joined) => (joined ? effect : lock.withPermit(effect)))
 
     return MemoryStore.of({
       users,
       exclusively,
       transaction: (userId, effect) =>
-        exclusively(Effect.suspend(() => {
-          const before = stateOf(users, userId)
-          return effect.pipe(
-            Effect.provideService(InTransaction, true),
-            Effect.onError(() => Effect.sync(() => users.set(userId, before)))
-          )
-        }))
+        exclusively(
+          Effect.suspend(() => {
+            const before = stateOf(users, userId)
+            return effect.pipe(
+              Effect.provideService(InTransaction, true),
+              Effect.onError(() => Effect.sync(() => users.set(userId, before)))
+            )
+          })
+        )
     })
   })
 )

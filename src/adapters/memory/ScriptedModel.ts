@@ -19,23 +19,27 @@ export class ScriptedModel extends Context.Service<
  * that wrote it, and dies.
  */
 export const layer = (...script: ReadonlyArray<Line>): Layer.Layer<LLM | ScriptedModel> =>
-  Layer.effectContext(Effect.sync(() => {
-    const lines = [...script]
-    const prompts: Array<Prompt> = []
-    return Context.make(LLM, {
-      complete: (prompt) =>
-        Effect.suspend(() => {
-          prompts.push(prompt)
-          const line = lines.shift()
-          if (line === undefined) return Effect.die(new Error("The script of the model is over"))
-          if (typeof line === "function") return line(prompt)
-          return "_tag" in line ? Effect.fail(line) : Effect.succeed(line)
+  Layer.effectContext(
+    Effect.sync(() => {
+      const lines = [...script]
+      const prompts: Array<Prompt> = []
+      return Context.make(LLM, {
+        complete: (prompt) =>
+          Effect.suspend(() => {
+            prompts.push(prompt)
+            const line = lines.shift()
+            if (line === undefined) return Effect.die(new Error("The script of the model is over"))
+            if (typeof line === "function") return line(prompt)
+            return "_tag" in line ? Effect.fail(line) : Effect.succeed(line)
+          })
+      }).pipe(
+        Context.add(ScriptedModel, {
+          prompts,
+          extend: (...more) => Effect.sync(() => void lines.push(...more))
         })
-    }).pipe(Context.add(ScriptedModel, {
-      prompts,
-      extend: (...more) => Effect.sync(() => void lines.push(...more))
-    }))
-  }))
+      )
+    })
+  )
 
 const usage = { promptTokens: 10, completionTokens: 5 }
 

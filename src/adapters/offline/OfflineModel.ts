@@ -94,7 +94,8 @@ const ToolResult = Schema.fromJsonString(
     success: Schema.Boolean,
     error: Schema.optional(Schema.String),
     task: Schema.optional(TaskResult),
-    tasks: Schema.optional(Schema.Array(TaskResult))
+    tasks: Schema.optional(Schema.Array(TaskResult)),
+    has_more: Schema.optional(Schema.Boolean)
   })
 )
 
@@ -103,10 +104,10 @@ const decodeResult = Schema.decodeUnknownOption(ToolResult)
 const outcomeOf = (content: string): Outcome =>
   Option.match(decodeResult(content), {
     onNone: () => ({ kind: "unclear" }),
-    onSome: ({ error, success, task, tasks }) => {
+    onSome: ({ error, has_more, success, task, tasks }) => {
       if (!success) return { kind: "failed", error: error ?? "" }
       if (task !== undefined) return { kind: "task", task }
-      return tasks === undefined ? { kind: "done" } : { kind: "tasks", tasks }
+      return tasks === undefined ? { kind: "done" } : { kind: "tasks", tasks, more: has_more ?? false }
     }
   })
 

@@ -20,7 +20,8 @@ export interface ToolRequest {
 /** What a tool answered. */
 export type Outcome =
   | { readonly kind: "task"; readonly task: TaskView }
-  | { readonly kind: "tasks"; readonly tasks: ReadonlyArray<TaskView> }
+  /** `more`: the list is longer than what it shows. */
+  | { readonly kind: "tasks"; readonly tasks: ReadonlyArray<TaskView>; readonly more: boolean }
   /** It says that it succeeded, and nothing more. */
   | { readonly kind: "done" }
   | { readonly kind: "failed"; readonly error: string }
@@ -66,7 +67,7 @@ const MOST_SHOWN = 100
 /** Holds one turn of the talk. */
 export function* talk(said: string, context: Context): Talk<Reply> {
   const message = tidied(said)
-  const turn: Turn = { context, known: undefined }
+  const turn: Turn = { context, known: undefined, partial: false }
   const intents = recognize(message)
   const only = intents.length === 1 ? intents[0] : undefined
   if (context.question !== undefined && only !== undefined) {
@@ -86,6 +87,8 @@ interface Turn {
   context: Context
   /** All the user's tasks, once they were listed; kept up to date with what the tools answer. */
   known: Map<number, TaskView> | undefined
+  /** Whether the list was too long to be shown whole. */
+  partial: boolean
 }
 
 const reply = (text: string, focus: ReadonlyArray<TaskView> = [], question?: Question): Reply => ({
@@ -209,7 +212,7 @@ function* choose(
   const { action, candidates } = question
   if (intent.kind === "yes" && candidates.length === 1) return yield* perform(turn, action, candidates)
   // "Delete the first one" answers "which one shall I delete?" as well as "the first one" does.
-  const named = undefined
+  const named = intent.kind === action.verb && intent.kind !== "update" ? intent.reference : undefined
   if (named === undefined && intent.kind !== "unknown" && intent.kind !== "yes") return undefined
   const chosen = NEGATION.test(message) ? [] : choice(named ?? parseReference(message), candidates)
   if (chosen.length > 0 && (action.verb !== "update" || chosen.length === 1)) {
@@ -300,19 +303,20 @@ function* list(turn: Turn, status: TaskStatus, dated: boolean): Talk<Reply> {
   if (!Array.isArray(tasks)) return tasks
   const shown = tasks.filter((task) => status === "all" || task.completed === (status === "completed"))
   const note = dated ? "\n\nTasks have no due dates, so I can't pick them by day." : ""
-  return reply(`${heading(shown, status)}${note}`, shown)
+  return reply(`${heading(shown, status, turn.partial)}${note}`, shown)
 }
 
-const heading = (tasks: ReadonlyArray<TaskView>, status: TaskStatus): string => {
+const heading = (tasks: ReadonlyArray<TaskView>, status: TaskStatus, more: boolean): string => {
   const kind = { all: "", pending: "open ", completed: "completed " }[status]
   if (tasks.length === 0) return status === "all" ? "Your list is empty." : `You have no ${kind}tasks.`
-  return `You have ${counted(tasks.length, `${kind}task`)}:\n\n${lines(tasks)}`
+  return `You have ${more ? "more than " : ""}${counted(tasks.length, `${kind}task`)}${more ? "; these come first" : ""}:\n\n${lines(tasks)}`
 }
 
 /** All tasks of a status, or what to say when they cannot be had. */
 function* fetchTasks(turn: Turn, status: TaskStatus): Talk<Array<TaskView> | Reply> {
   const [outcome] = yield* run([{ name: "list_tasks", arguments: { status } }])
   if (outcome?.kind === "tasks") {
+    turn.partial = outcome.more
     if (status === "all") turn.known = new Map(outcome.tasks.map((task) => [task.id, task]))
     return [...outcome.tasks]
   }
@@ -336,8 +340,15 @@ function* act(turn: Turn, action: Action, reference: Reference): Talk<Reply> {
     )
   }
   const targets = yield* resolve(turn, action, reference)
-  return "reply" in targets ? targets.reply : yield* perform(turn, action, targets.tasks)
+  if ("reply" in targets) return turn.partial ? partly(targets.reply) : targets.reply
+  return yield* perform(turn, action, targets.tasks)
 }
+
+/** Nothing is claimed of tasks that were not shown. */
+const partly = (said: Reply): Reply => ({
+  ...said,
+  text: `${said.text}\n\nYour list is too long for me to see it whole: this is about its first tasks only.`
+})
 
 /** A task of which only the number is known. */
 const stranger = (id: number): TaskView => ({ id, title: "", completed: false })
@@ -577,7 +588,7 @@ const describedAs = (task: TaskView): string =>
     : "it has no description now"
 
 const tally = (turn: Turn): ReadonlyArray<string> => {
-  if (turn.known === undefined) return []
+  if (turn.known === undefined || turn.partial) return []
   const tasks = [...turn.known.values()]
   const remaining = open(tasks).length
   return [
@@ -676,7 +687,7 @@ const DONE_BY: Readonly<Record<string, string>> = {
 const accountOf = (name: string, outcome: Outcome): ReadonlyArray<string> => {
   const done = Object.hasOwn(DONE_BY, name) ? DONE_BY[name] : undefined
   if (outcome.kind === "failed") return [`${quote(name)} did not work: ${errorOf(outcome)}`]
-  if (outcome.kind === "tasks") return [heading(outcome.tasks, "all")]
+  if (outcome.kind === "tasks") return [heading(outcome.tasks, "all", outcome.more)]
   if (done === undefined) return []
   if (outcome.kind === "task") return [`${done} ${quote(outcome.task.title)} (task ${outcome.task.id}).`]
   return outcome.kind === "done" ? [`${quote(name)} was done.`] : [`I can't tell whether ${quote(name)} worked.`]

@@ -1,11 +1,14 @@
-import { PGlite } from "@electric-sql/pglite"
-import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Schedule, Schema, type Scope } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+// @effect-diagnostics-next-line nodeBuiltinImport:off -- beside node:sqlite, which is synchronous too
 import { mkdirSync } from "node:fs"
+// @effect-diagnostics-next-line nodeBuiltinImport:off -- as above
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+// @effect-diagnostics-next-line nodeBuiltinImport:off -- the driver asks for a Duplex
 import { Duplex } from "node:stream"
+import { PgClient } from "@effect/sql-pg"
+import { PGlite } from "@electric-sql/pglite"
+import { Effect, Layer, Schedule, Schema, type Scope } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
 
 /** Another process works in the folder. */
 export class DataDirLocked extends Schema.TaggedError<DataDirLocked>()("DataDirLocked", { dataDir: Schema.String }) {
@@ -30,35 +33,40 @@ export class DataDirUnusable extends Schema.TaggedError<DataDirUnusable>()("Data
  */
 export const layer = (
   dataDir: string | undefined
-): Layer.Layer<
-  PgClient.PgClient | SqlClient.SqlClient,
-  DataDirLocked | DataDirUnusable | SqlError.SqlError
-> =>
-  Layer.unwrap(Effect.gen(function*() {
-    if (dataDir !== undefined) yield* lock(dataDir)
-    const database = yield* open(dataDir)
-    return vacuuming.pipe(Layer.provideMerge(PgClient.layer({
-      // Of several connections PGlite mixes up the transactions, so there is one; statements queue on it.
-      maxConnections: 1,
-      multiplex: true,
-      host: "embedded",
-      username: "postgres",
-      database: "postgres",
-      ssl: false,
-      startupParameters: { enable_seqscan: "off" },
-      stream: () => wire(database)
-    })))
-  }))
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, DataDirLocked | DataDirUnusable | SqlError.SqlError> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      if (dataDir !== undefined) yield* lock(dataDir)
+      const database = yield* open(dataDir)
+      return vacuuming.pipe(
+        Layer.provideMerge(
+          PgClient.layer({
+            // Of several connections PGlite mixes up the transactions, so there is one; statements queue on it.
+            maxConnections: 1,
+            multiplex: true,
+            host: "embedded",
+            username: "postgres",
+            database: "postgres",
+            ssl: false,
+            startupParameters: { enable_seqscan: "off" },
+            stream: () => wire(database)
+          })
+        )
+      )
+    })
+  )
 
 /** PGlite never vacuums by itself. What the hot tables collect in ten minutes is cleared in a fraction of a second. */
-const vacuuming = Layer.effectDiscard(Effect.gen(function*() {
-  const sql = yield* SqlClient.SqlClient
-  yield* sql`vacuum (analyze)`.pipe(
-    Effect.catchCause((cause) => Effect.logWarning("The embedded database could not be vacuumed", cause)),
-    Effect.schedule(Schedule.spaced("10 minutes")),
-    Effect.forkScoped
-  )
-}))
+const vacuuming = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`vacuum (analyze)`.pipe(
+      Effect.catchCause((cause) => Effect.logWarning("The embedded database could not be vacuumed", cause)),
+      Effect.schedule(Schedule.spaced("10 minutes")),
+      Effect.forkScoped
+    )
+  })
+)
 
 const unusable = (dataDir: string) => (cause: unknown) => new DataDirUnusable({ dataDir, cause })
 
@@ -67,7 +75,7 @@ const unusable = (dataDir: string) => (cause: unknown) => new DataDirUnusable({ 
  * the operating system takes away from a process that is killed.
  */
 const lock = (dataDir: string): Effect.Effect<void, DataDirLocked | DataDirUnusable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const file = yield* Effect.acquireRelease(
       Effect.try({
         try: () => {
@@ -87,7 +95,7 @@ const lock = (dataDir: string): Effect.Effect<void, DataDirLocked | DataDirUnusa
 const open = (dataDir: string | undefined): Effect.Effect<PGlite, DataDirUnusable, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => dataDir === undefined ? PGlite.create() : PGlite.create(join(dataDir, "data")),
+      try: () => (dataDir === undefined ? PGlite.create() : PGlite.create(join(dataDir, "data"))),
       catch: unusable(dataDir ?? "memory")
     }),
     (database) => Effect.promise(() => database.close())
@@ -98,7 +106,13 @@ const wire = (database: PGlite): Duplex => {
   const send = (message: Uint8Array, onData: (data: Uint8Array) => void) =>
     database.runExclusive(() => database.execProtocolRawStream(message, { onRawData: onData }))
   // A connection that goes in the middle of a transaction must not leave it open for the next one.
-  const rollback = () => database.closed ? Promise.resolve() : database.exec("rollback").then(() => {}, () => {})
+  const rollback = () =>
+    database.closed
+      ? Promise.resolve()
+      : database.exec("rollback").then(
+          () => {},
+          () => {}
+        )
   const duplex: Duplex = new Duplex({
     read() {},
     write(chunk: Uint8Array, _encoding, done) {

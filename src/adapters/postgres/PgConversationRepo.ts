@@ -1,7 +1,7 @@
 import { Array, DateTime, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import {
-  Conversation,
+  type Conversation,
   ConversationId,
   MessageId,
   ToolCallId,
@@ -112,16 +112,18 @@ const ConversationRow = Schema.Struct({
 })
 const decodeConversations = Schema.decodeUnknownSync(Schema.Array(ConversationRow))
 const decodeMessages = Schema.decodeUnknownSync(
-  Schema.Array(Schema.Struct({
-    id: MessageId,
-    seq: Schema.Int,
-    turn_id: TurnId,
-    turn_status: TurnStatus,
-    role: Schema.Literals(["user", "assistant"]),
-    content: Schema.String,
-    created_at: Schema.DateTimeUtcFromDate,
-    ...callColumns
-  }))
+  Schema.Array(
+    Schema.Struct({
+      id: MessageId,
+      seq: Schema.Int,
+      turn_id: TurnId,
+      turn_status: TurnStatus,
+      role: Schema.Literals(["user", "assistant"]),
+      content: Schema.String,
+      created_at: Schema.DateTimeUtcFromDate,
+      ...callColumns
+    })
+  )
 )
 const decodeDeleted = Schema.decodeUnknownSync(Schema.Struct({ deleted: Schema.Boolean }))
 const isNoMessage = Schema.is(Schema.Struct({ seq: Schema.Null }))
@@ -224,7 +226,7 @@ const unexpected = (operation: string, outcome: { readonly _tag: string }): Effe
 /** `ConversationRepo` on PostgreSQL: the turn protocol is in the functions of `migrations.ts`. */
 export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = Layer.effect(
   ConversationRepo,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
     const first = (rows: ReadonlyArray<unknown>): unknown => rows[0]
@@ -301,37 +303,45 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           takeUp
         ),
       step: (claim, request, execute, leaseMillis) =>
-        sql.withTransaction(
-          Effect.gen(function*() {
-            const { state } = decodeStepBegun(first(
-              yield* sql`select turn_step_begin(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+        sql
+          .withTransaction(
+            Effect.gen(function* () {
+              const { state } = decodeStepBegun(
+                first(
+                  yield* sql`select turn_step_begin(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
                 ${claim.fence}::int, ${request.steps}::int) state`
-            ))
-            if (state === "lost") return { _tag: "Lost" } as const
-            if (state === "ok") {
-              const results = yield* execute
-              const { seq } = decodeSeq(first(yield* sql`select turn_step_record(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+                )
+              )
+              if (state === "lost") return { _tag: "Lost" } as const
+              if (state === "ok") {
+                const results = yield* execute
+                const { seq } = decodeSeq(
+                  first(
+                    yield* sql`select turn_step_record(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
                 ${request.content}, ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int,
                 ${leaseMillis}::int, ${request.calls.map((call) => call.id)}::uuid[],
                 ${request.calls.map((call) => call.providerCallId)}::text[],
                 ${request.calls.map((call) => call.toolName)}::text[],
                 ${request.calls.map((call) => call.arguments)}::text[],
                 ${results.map((result) => result.result)}::text[],
-                ${results.map((result) => result.status)}::text[]) seq`))
-              return {
-                _tag: "Committed",
-                calls: request.calls.map((call, position) => ({
-                  ...call,
-                  ...Array.getUnsafe(results, position),
-                  seq,
-                  step: request.steps + 1,
-                  position
-                }))
-              } as const
-            }
-            return { _tag: "Committed", calls: yield* readStep(claim, request.steps + 1) } as const
-          })
-        ).pipe(sqlDefectsAsFailures, Effect.retry({ times: 5, while: isConflict }), step),
+                ${results.map((result) => result.status)}::text[]) seq`
+                  )
+                )
+                return {
+                  _tag: "Committed",
+                  calls: request.calls.map((call, position) => ({
+                    ...call,
+                    ...Array.getUnsafe(results, position),
+                    seq,
+                    step: request.steps + 1,
+                    position
+                  }))
+                } as const
+              }
+              return { _tag: "Committed", calls: yield* readStep(claim, request.steps + 1) } as const
+            })
+          )
+          .pipe(sqlDefectsAsFailures, Effect.retry({ times: 5, while: isConflict }), step),
       complete: (claim, request) =>
         sql`select * from turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
           ${claim.fence}::int, ${request.steps}::int, ${request.messageId}::uuid, ${request.content}, ${request.response},
@@ -339,8 +349,8 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           Effect.map((rows) => {
             const row = decodeCompleted(first(rows))
             return row.outcome === "lost"
-              ? { _tag: "Lost" } as const
-              : { _tag: "Completed", turnId: claim.turnId, body: row.body } as const
+              ? ({ _tag: "Lost" } as const)
+              : ({ _tag: "Completed", turnId: claim.turnId, body: row.body } as const)
           }),
           complete
         ),
@@ -400,15 +410,11 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       // "created_at > '-infinity'" is what makes the index by activity fit: see migrations.ts.
       list: (userId, { after, limit }) =>
         sql`select id, title, created_at, updated_at from conversations
-          where user_id = ${userId} and created_at > '-infinity' ${
-          Option.match(after, {
+          where user_id = ${userId} and created_at > '-infinity' ${Option.match(after, {
             onNone: () => sql.literal(""),
             onSome: (cursor) =>
-              sql`and (updated_at, id) < (${
-                DateTime.toDateUtc(cursor.updatedAt)
-              }::timestamptz, ${cursor.id}::uuid)`
-          })
-        } order by updated_at desc, id desc limit ${limit + 1}::int`.pipe(
+              sql`and (updated_at, id) < (${DateTime.toDateUtc(cursor.updatedAt)}::timestamptz, ${cursor.id}::uuid)`
+          })} order by updated_at desc, id desc limit ${limit + 1}::int`.pipe(
           Effect.map((rows) => toPage(decodeConversations(rows).map(toConversation), limit)),
           asStorage("ConversationRepo.list")
         ),
@@ -435,12 +441,10 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         sql`select m.id, m.seq, m.turn_id, t.status turn_status, m.role, m.content, m.created_at, c.*
           from conversations v
           left join lateral (
-            select * from messages x where x.user_id = v.user_id and x.conversation_id = v.id ${
-          Option.match(after, {
-            onNone: () => sql.literal(""),
-            onSome: (seq) => order === "asc" ? sql`and x.seq > ${seq}::int` : sql`and x.seq < ${seq}::int`
-          })
-        } order by x.seq ${sql.literal(order)} limit ${limit + 1}::int
+            select * from messages x where x.user_id = v.user_id and x.conversation_id = v.id ${Option.match(after, {
+              onNone: () => sql.literal(""),
+              onSome: (seq) => (order === "asc" ? sql`and x.seq > ${seq}::int` : sql`and x.seq < ${seq}::int`)
+            })} order by x.seq ${sql.literal(order)} limit ${limit + 1}::int
           ) m on true
           left join turns t on t.user_id = m.user_id and t.id = m.turn_id
           left join lateral (
@@ -459,19 +463,21 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
             if (rows.length === 0) return Effect.fail(new ConversationNotFound({ conversationId }))
             // The conversation without a message: there is none on this page.
             if (isNoMessage(first(rows))) return Effect.succeed(toPage([], limit))
-            return Effect.succeed(toPage(
-              decodeMessages(rows).map((row) => ({
-                id: row.id,
-                seq: row.seq,
-                turnId: row.turn_id,
-                turnStatus: row.turn_status,
-                role: row.role,
-                content: row.content,
-                createdAt: row.created_at,
-                calls: toCalls(row)
-              })),
-              limit
-            ))
+            return Effect.succeed(
+              toPage(
+                decodeMessages(rows).map((row) => ({
+                  id: row.id,
+                  seq: row.seq,
+                  turnId: row.turn_id,
+                  turnStatus: row.turn_status,
+                  role: row.role,
+                  content: row.content,
+                  createdAt: row.created_at,
+                  calls: toCalls(row)
+                })),
+                limit
+              )
+            )
           }),
           asStorage("ConversationRepo.messages")
         ),

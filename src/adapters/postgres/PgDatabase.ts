@@ -1,8 +1,9 @@
-import { PgClient } from "@effect/sql-pg"
-import { Effect, type Layer, Redacted, Schema } from "effect"
-import { Migrator, SqlClient, type SqlError } from "effect/sql"
 import * as Net from "node:net"
+// @effect-diagnostics-next-line nodeBuiltinImport:off -- the driver asks for a Duplex
 import { Duplex } from "node:stream"
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, Redacted, Schema } from "effect"
+import { Migrator, SqlClient, type SqlError } from "effect/sql"
 import { latestMigration, migrations, migrationsTable } from "./migrations.ts"
 
 /** The database has not what this version needs, and was not to be changed. */
@@ -46,9 +47,13 @@ export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClie
  * since a migration may well be silent for long.
  */
 export const migrate = (options: Options): Effect.Effect<void, SqlError.SqlError | Migrator.MigrationError> =>
-  runMigrations.pipe(
-    Effect.provide(PgClient.layer({ url: options.url, applicationName: "turnkeeper", maxConnections: 1, prepare: false })),
-    Effect.scoped
+  Layer.effectDiscard(runMigrations).pipe(
+    Layer.provide(
+      PgClient.layer({ url: options.url, applicationName: "turnkeeper", maxConnections: 1, prepare: false })
+    ),
+    Layer.build,
+    Effect.scoped,
+    Effect.asVoid
   )
 
 /** Runs the migrations that are missing on the given client. */
@@ -58,16 +63,17 @@ export const runMigrations: Effect.Effect<void, SqlError.SqlError | Migrator.Mig
 const decodeLatest = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ latest: Schema.Int })]))
 
 /** Refuses a database that lacks a migration. */
-export const requireMigrations: Effect.Effect<void, MigrationsMissing | SqlError.SqlError, SqlClient.SqlClient> = Effect
-  .gen(function*() {
+export const requireMigrations: Effect.Effect<void, MigrationsMissing | SqlError.SqlError, SqlClient.SqlClient> =
+  Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const exists = yield* sql`select 1 where to_regclass(${migrationsTable}) is not null`
-    const [{ latest }] = exists.length === 0
-      ? [{ latest: 0 }]
-      : yield* sql`select coalesce(max(migration_id), 0) latest from ${sql(migrationsTable)}`.pipe(
-        Effect.flatMap(decodeLatest),
-        Effect.catchTag("SchemaError", Effect.die)
-      )
+    const [{ latest }] =
+      exists.length === 0
+        ? [{ latest: 0 }]
+        : yield* sql`select coalesce(max(migration_id), 0) latest from ${sql(migrationsTable)}`.pipe(
+            Effect.flatMap(decodeLatest),
+            Effect.catchTag("SchemaError", Effect.die)
+          )
     if (latest < latestMigration) return yield* new MigrationsMissing({ found: latest, needed: latestMigration })
   })
 
@@ -94,6 +100,7 @@ const watched = (connect: () => Net.Socket, silenceMillis: number): Duplex => {
   const duplex = new Duplex({
     read: () => socket.resume(),
     write: (chunk, _encoding, done) => {
+      // @effect-diagnostics-next-line globalTimers:off -- outside of any fiber
       timer ??= setTimeout(
         () => duplex.destroy(new Error(`The database has not answered for ${silenceMillis} ms`)),
         silenceMillis

@@ -36,7 +36,7 @@ const toTasks = (rows: unknown): ReadonlyArray<Task> => decodeRows(rows).map(toT
 /** `TaskTools` on PostgreSQL: each operation is one statement, which joins the transaction of the fiber if there is one. */
 export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.effect(
   TaskTools,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const columns = sql.literal("id, title, description, completed, created_at, updated_at")
 
@@ -47,10 +47,8 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
         statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
       ): Effect.Effect<Task, TaskNotFound | StorageUnavailable> =>
         Effect.flatMap(storage(Effect.map(statement, toTasks)), (tasks) =>
-          Option.match(Array.head(tasks), {
-            onNone: () => Effect.fail(new TaskNotFound({ taskId })),
-            onSome: Effect.succeed
-          }))
+          Effect.mapError(Effect.fromOption(Array.head(tasks)), () => new TaskNotFound({ taskId }))
+        )
     }
     const oneGot = one("TaskTools.get")
     const oneCompleted = one("TaskTools.complete")
@@ -64,9 +62,10 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
           asStorage("TaskTools.add")
         ),
       list: (userId, query) =>
-        sql`select ${columns} from tasks where user_id = ${userId} and id > ${
-          Option.getOrElse(query.after, () => 0)
-        }::int ${query.status === "all" ? sql.literal("") : sql`and completed = ${query.status === "completed"}`}
+        sql`select ${columns} from tasks where user_id = ${userId} and id > ${Option.getOrElse(
+          query.after,
+          () => 0
+        )}::int ${query.status === "all" ? sql.literal("") : sql`and completed = ${query.status === "completed"}`}
           order by id limit ${query.limit + 1}::int`.pipe(
           Effect.map((rows) => ({
             items: toTasks(rows.slice(0, query.limit)),

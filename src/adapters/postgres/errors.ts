@@ -1,8 +1,8 @@
-import { Cause, Effect, Predicate, Result } from "effect"
+import { Cause, Effect, Predicate, Result, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import { StorageUnavailable } from "../../domain/model/Errors.ts"
 
-const isSqlError = (u: unknown): u is SqlError.SqlError => u instanceof SqlError.SqlError
+const isSqlError = Schema.is(SqlError.SqlError)
 
 /** The SQLSTATE that the server gave, if it was the server that spoke. */
 const sqlState = (error: SqlError.SqlError): string | undefined => {
@@ -52,9 +52,8 @@ export const asStorage = (operation: string) => {
   const unavailable = new StorageUnavailable({ operation })
   return <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) =>
     effect.pipe(
-      Effect.catchIf(
-        isSqlError,
-        (error) => isBug(error) ? Effect.die(error) : Effect.fail(new StorageUnavailable({ operation, cause: error }))
+      Effect.catchIf(isSqlError, (error) =>
+        isBug(error) ? Effect.die(error) : Effect.fail(new StorageUnavailable({ operation, cause: error }))
       ),
       Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.fail(unavailable) })
     )

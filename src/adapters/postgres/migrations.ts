@@ -516,7 +516,7 @@ const functions = [
 
 /** The way from an empty database to what this version needs. It only goes forward; a migration that ran is never changed. */
 export const migrations = Migrator.fromRecord({
-  "0001_turns": Effect.gen(function*() {
+  "0001_turns": Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     yield* Effect.forEach([...tables, ...functions], (statement) => sql.unsafe(statement), { discard: true })
   })

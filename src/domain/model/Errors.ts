@@ -29,13 +29,13 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFou
 /** Another turn of this conversation is running. */
 export class ConversationBusy extends Schema.TaggedError<ConversationBusy>()("ConversationBusy", {
   /** When it may be worth trying again, in milliseconds. */
-  retryAfterMillis: Schema.Number
+  retryAfterMillis: Schema.Finite
 }) {}
 
 /** The turn under this idempotency key is still running. */
 export class TurnInProgress extends Schema.TaggedError<TurnInProgress>()("TurnInProgress", {
   /** When it may be worth trying again, in milliseconds. */
-  retryAfterMillis: Schema.Number
+  retryAfterMillis: Schema.Finite
 }) {}
 
 /** This idempotency key was used with another request. */
@@ -44,7 +44,7 @@ export class IdempotencyKeyReused extends Schema.TaggedError<IdempotencyKeyReuse
 /** The user has begun as many turns as may be in a minute. */
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
   /** When the next turn is allowed, in milliseconds. */
-  retryAfterMillis: Schema.Number
+  retryAfterMillis: Schema.Finite
 }) {}
 
 /** This instance is shutting down; another one goes on with what it had begun. */

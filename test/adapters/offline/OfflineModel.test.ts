@@ -341,6 +341,28 @@ const talks: ReadonlyArray<Talk> = [
     ["complete the third one", [complete(4)]]
   ],
   [
+    ["clear my list", [all]],
+    ["yes but not the report", []],
+    ["3", [remove(3)]]
+  ],
+  [
+    ["delete the dentist one", [all]],
+    ["not the pay dentist bill", []],
+    ["the bill", [remove(5)]]
+  ],
+  [
+    ["delete the dentist one", [all]],
+    ["remove the last one", [remove(5)]]
+  ],
+  [
+    ["complete the pay rent and the plants", [all]],
+    ["complete the last one", [complete(4)]]
+  ],
+  [
+    ["remind me to call mum tomorrow at 5pm", [add("Call mum tomorrow at 5pm")]],
+    ["change it to Tuesday 3pm", [rename(6, "Call mum Tuesday 3pm")]]
+  ],
+  [
     ["done", [all]],
     ["groceries", [complete(1)]]
   ]
@@ -416,6 +438,23 @@ describe("honesty", () => {
       const answer = yield* ask([user("delete task 1")], tools.slice(0, 2))
       assert.deepStrictEqual(answer.toolCalls, [])
       assert.include(answer.text, "Nothing on your list was changed")
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("counts nothing, and misses nothing for certain, in a list that is longer than what it sees", () =>
+    Effect.gen(function* () {
+      const shown = '{"success":true,"tasks":[{"id":1,"title":"Buy milk","completed":false}],"count":1,"has_more":true}'
+      const steps = [called("a", "list_tasks", '{"status":"all"}'), result("a", shown)]
+      assert.include((yield* ask([user("show my tasks"), ...steps])).text, "more than 1 task")
+      assert.include((yield* ask([user("delete the report"), ...steps])).text, "first tasks only")
+      const completed = '{"success":true,"task":{"id":1,"title":"Buy milk","completed":true}}'
+      const answer = yield* ask([
+        user("I bought milk"),
+        ...steps,
+        called("b", "complete_task", '{"task_id":1}'),
+        result("b", completed)
+      ])
+      assert.strictEqual(answer.text, "I've marked 'Buy milk' as complete.")
     }).pipe(Effect.provide(layer))
   )
 

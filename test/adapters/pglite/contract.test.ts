@@ -5,9 +5,7 @@ import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
 import { taskToolsContract } from "../../contract/TaskTools.ts"
 import { repositories } from "../../support/database.ts"
 
-const migrated = Layer.effectDiscard(PgDatabase.runMigrations).pipe(
-  Layer.provideMerge(PgliteDatabase.layer(undefined))
-)
+const migrated = Layer.effectDiscard(PgDatabase.runMigrations).pipe(Layer.provideMerge(PgliteDatabase.layer(undefined)))
 const adapters = repositories.pipe(Layer.provide(migrated))
 
 conversationRepoContract("PGlite", adapters)

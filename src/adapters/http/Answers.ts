@@ -1,0 +1,147 @@
+import { Cause, Effect, Predicate } from "effect"
+import {
+  FindMyWay,
+  HttpRouter,
+  HttpServerError,
+  HttpServerRequest,
+  HttpServerResponse,
+  ProblemDetails
+} from "effect/http"
+import { HttpApi } from "effect/http-api"
+import { Api } from "./Api.ts"
+import { problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
+
+/** Paths are matched as they are written: no other case, no doubled or trailing slash. */
+export const routerConfig: Partial<FindMyWay.RouterConfig> = {
+  caseSensitive: true,
+  ignoreTrailingSlash: false,
+  ignoreDuplicateSlashes: false,
+  // Above the longest that a schema accepts, so that what is too long is told so.
+  maxParamLength: 512
+}
+
+export const documentPath = "/openapi.json"
+export const docsPath = "/docs"
+
+/** Goes around everything, so that every answer has a request id and every error is a problem. */
+export const everyAnswer = HttpRouter.middleware(
+  (answer) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const requestId = requestIdOf(request.headers["x-request-id"])
+      return withinRules(request, requestId, answer).pipe(
+        Effect.catchCause((cause) => answerCause(cause, request, requestId)),
+        Effect.provideService(RequestId, requestId),
+        Effect.annotateLogs({ requestId }),
+        Effect.map((response) =>
+          HttpServerResponse.setHeaders(response, {
+            "cache-control": response.headers["cache-control"] ?? "no-store",
+            "x-content-type-options": "nosniff",
+            "x-request-id": requestId
+          })
+        )
+      )
+    }),
+  { global: true }
+)
+
+/** Which methods a path knows. */
+const methodTable = () => {
+  const table = FindMyWay.make<true>(routerConfig)
+  const methods = new Set(["GET"])
+  HttpApi.reflect(Api, {
+    onGroup: () => undefined,
+    onEndpoint: ({ endpoint }) => {
+      methods.add(endpoint.method)
+      table.on(endpoint.method, `/${endpoint.path.slice(1)}`, true)
+    }
+  })
+  table.on("GET", documentPath, true)
+  table.on("GET", docsPath, true)
+  return (url: string): ReadonlyArray<string> =>
+    [...methods]
+      .filter((method) => table.find(method, url) !== undefined)
+      .flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]))
+}
+
+const methodsOf = methodTable()
+
+const nothingHere = (request: HttpServerRequest.HttpServerRequest, requestId: string) => {
+  const methods = methodsOf(request.url)
+  return methods.length === 0
+    ? notFound(requestId)
+    : HttpServerResponse.setHeader(
+        ProblemDetails.toResponse({
+          ...problemOf("method_not_allowed", `Only ${methods.join(", ")} can be used here.`, requestId)
+        }),
+        "allow",
+        methods.join(", ")
+      )
+}
+
+const isRouteNotFound = (error: unknown): boolean =>
+  HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
+
+/** Answers what no endpoint has answered. */
+const answerCause = <E>(
+  cause: Cause.Cause<E>,
+  request: HttpServerRequest.HttpServerRequest,
+  requestId: string
+): Effect.Effect<HttpServerResponse.HttpServerResponse, E> => {
+  if (Cause.hasInterruptsOnly(cause)) {
+    return isClientAbort(cause)
+      ? Effect.failCause(cause)
+      : Effect.succeed(
+          HttpServerResponse.setHeader(
+            ProblemDetails.toResponse({
+              ...problemOf("unavailable", shuttingDownWords, requestId)
+            }),
+            "retry-after",
+            "1"
+          )
+        )
+  }
+  if (isRouteNotFound(Cause.squash(cause))) {
+    return Effect.succeed(nothingHere(request, requestId))
+  }
+  return Effect.logError("A request failed", cause).pipe(
+    Effect.annotateLogs({ method: request.method, path: request.url.split("?", 1)[0] }),
+    Effect.as(
+      ProblemDetails.toResponse({
+        ...problemOf("internal", "The cause is in the log, under this request id.", requestId)
+      })
+    )
+  )
+}
+
+const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) => reason.annotations.has(HttpServerError.ClientAbort.key))
+
+/** RFC 9112, section 3.2: HTTP/1.1 has a Host. Node would refuse its absence itself, without a body. */
+const lacksHost = (request: HttpServerRequest.HttpServerRequest): boolean =>
+  request.headers["host"] === undefined &&
+  Predicate.hasProperty(request.source, "httpVersion") &&
+  request.source.httpVersion === "1.1"
+
+/** A parameter would match what is empty: `/tasks/` would be a task without a number, and not a path that is unknown. */
+const emptySegment = /^[^?;#]*(?:\/\/|[^?;#]\/(?:[?;#]|$))/
+
+/** Refuses what the router would let through. */
+const withinRules = <E, R>(
+  request: HttpServerRequest.HttpServerRequest,
+  requestId: string,
+  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+) => {
+  if (lacksHost(request)) {
+    const error = { path: "host", message: "Missing key" }
+    return Effect.succeed(
+      ProblemDetails.toResponse({
+        ...problemOf("invalid_request", `${error.path}: ${error.message}`, requestId),
+        errors: [error]
+      })
+    )
+  }
+  return emptySegment.test(request.url) ? Effect.succeed(notFound(requestId)) : answer
+}
+
+const notFound = (requestId: string) =>
+  ProblemDetails.toResponse({ ...problemOf("not_found", "There is nothing at this path.", requestId) })

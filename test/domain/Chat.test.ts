@@ -1,0 +1,571 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Duration, Effect, Fiber, Option, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
+import { failedNote } from "../../src/domain/History.ts"
+import { uuidV7 } from "../../src/domain/Ids.ts"
+import { ConversationId, MessageId, TurnId } from "../../src/domain/model/Conversation.ts"
+import { defaultSettings } from "../../src/domain/Settings.ts"
+import { leaseMillis, turnPolicy } from "../../src/domain/TurnPolicy.ts"
+import { type BeginRequest, ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { type Completion, ModelFailed } from "../../src/ports/LLM.ts"
+import { ada, instance, message, replyOf, repositories, talk, tasksOfAda, until } from "../support/instance.ts"
+
+const policy = turnPolicy(defaultSettings)
+const overloaded = new ModelFailed({ reason: "overloaded" })
+const hangs: Line = () => Effect.never
+
+/** A turn that some instance began and died over. */
+const leftBehind = Effect.fnUntraced(function* (content: string, more: Partial<BeginRequest> = {}) {
+  const repo = yield* ConversationRepo
+  const outcome = yield* repo.begin(
+    {
+      userId: ada.id,
+      turnId: TurnId.make(yield* uuidV7),
+      holder: yield* uuidV7,
+      idempotencyKey: Option.none(),
+      fingerprint: JSON.stringify(["chat", null, content]),
+      conversationId: Option.none(),
+      newConversationId: ConversationId.make(yield* uuidV7),
+      title: "Chat",
+      messageId: MessageId.make(yield* uuidV7),
+      content,
+      context: { userName: ada.name },
+      ...more
+    },
+    policy
+  )
+  assert(outcome._tag === "Claimed")
+  return outcome.turn
+})
+
+describe("Chat", () => {
+  it.effect("answers, and stores what was said", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([says("Hello, Ada!")])
+      const answer = yield* chat.send(message("Hello"))
+      const reply = replyOf(answer)
+      assert.strictEqual(answer.replayed, false)
+      assert.strictEqual(reply.message, "Hello, Ada!")
+      assert.deepStrictEqual(reply.toolCalls, [])
+      assert.deepStrictEqual(reply.usage, { promptTokens: 10, completionTokens: 5, totalTokens: 15 })
+      assert.deepStrictEqual(yield* talk(reply.conversationId), [
+        ["user", "Hello"],
+        ["assistant", "Hello, Ada!"]
+      ])
+      assert.deepStrictEqual(
+        model.prompts.map((prompt) => prompt.messages),
+        [[{ role: "user", content: "Hello" }]]
+      )
+      assert.include(model.prompts[0]?.system, "Ada")
+      assert.include(model.prompts[0]?.system, "Thursday, 1 January 1970")
+      const repo = yield* ConversationRepo
+      assert.strictEqual((yield* repo.get(ada.id, reply.conversationId)).title, "Chat 1970-01-01 00:00")
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("runs tools between the model's answers, and tells of them", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([
+        asks(["add_task", { title: "Milk" }], ["add_task", { title: "Bread" }]),
+        asks(["complete_task", { task_id: 1, user_id: "someone-else" }]),
+        says("Added both, and milk is done.")
+      ])
+      const reply = replyOf(yield* chat.send(message("Add milk and bread; milk is done")))
+      assert.deepStrictEqual(yield* tasksOfAda, [
+        ["Milk", true],
+        ["Bread", false]
+      ])
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => [call.toolName, call.status, call.arguments]),
+        [
+          ["add_task", "success", { user_id: "ada", title: "Milk" }],
+          ["add_task", "success", { user_id: "ada", title: "Bread" }],
+          ["complete_task", "success", { user_id: "ada", task_id: 1 }]
+        ]
+      )
+      assert.deepStrictEqual(reply.usage, { promptTokens: 30, completionTokens: 15, totalTokens: 45 })
+      // The model sees each call with its result, and no user's id.
+      assert.deepStrictEqual(
+        model.prompts.map((prompt) => prompt.messages.map((entry) => entry.role)),
+        [["user"], ["user", "assistant", "tool", "tool"], ["user", "assistant", "tool", "tool", "assistant", "tool"]]
+      )
+      assert.notInclude(JSON.stringify(model.prompts[1]), ada.id)
+      assert.notInclude(JSON.stringify(model.prompts[0]?.tools), "user_id")
+      // In the next turn all of it is there.
+      yield* model.extend(says("You are welcome."))
+      yield* chat.send(message("Thanks", { conversationId: reply.conversationId }))
+      assert.deepStrictEqual(
+        model.prompts.at(-1)?.messages.map((entry) => entry.role),
+        [...["user", "assistant", "tool", "tool", "assistant", "tool", "assistant", "user"]]
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("tells the model what could not be done, and goes on", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([
+        asks(
+          ["complete_task", { task_id: 7 }],
+          ["add_task", { title: "" }],
+          ["add_task", '{"title": "cut'],
+          ["launch rockets!", { at: "dawn" }],
+          ["update_task", { task_id: 1 }],
+          ["list_tasks", ""],
+          ["add_task", "[".repeat(100_000)],
+          ["add_task", `{"title":"${"x".repeat(70_000)}"}`],
+          ["add_task", "[]"]
+        ),
+        says("None of that worked.")
+      ])
+      const reply = replyOf(yield* chat.send(message("Do it")))
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => [call.toolName, call.status, call.arguments]),
+        [
+          ["complete_task", "error", { user_id: "ada", task_id: 7 }],
+          ["add_task", "error", { user_id: "ada", title: "" }],
+          ["add_task", "error", { user_id: "ada" }],
+          ["launch rockets!", "error", { user_id: "ada", at: "dawn" }],
+          ["update_task", "error", { user_id: "ada", task_id: 1 }],
+          ["list_tasks", "success", { user_id: "ada" }],
+          ["add_task", "error", { user_id: "ada" }],
+          ["add_task", "error", { user_id: "ada" }],
+          ["add_task", "error", { user_id: "ada" }]
+        ]
+      )
+      for (const call of reply.toolCalls.filter((call) => call.status === "error")) {
+        assert.strictEqual(call.result["success"], false)
+        assert.isString(call.result["error"])
+      }
+      assert.deepStrictEqual(yield* tasksOfAda, [])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("carries out sixteen calls of an answer, and refuses the others", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([
+        asks(...Array.from({ length: 1000 }, () => ["add_task", { title: "Milk" }] as const)),
+        says("That was too much.")
+      ])
+      const reply = replyOf(yield* chat.send(message("Milk, a thousand times")))
+      assert.strictEqual((yield* tasksOfAda).length, 16)
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => call.status),
+        Array.from({ length: 128 }, (_, i) => (i < 16 ? "success" : "error"))
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("asks the model ten times a turn at most", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance(Array.from({ length: 11 }, () => asks(["list_tasks", {}])))
+      const error = yield* Effect.flip(chat.send(message("Go on", { key: "k" })))
+      assert(error._tag === "TurnFailed")
+      assert.deepStrictEqual(error.failure, { code: "step_limit" })
+      assert.strictEqual(error.retryable, false)
+      assert.strictEqual(error.toolCalls.length, 10)
+      assert.strictEqual(model.prompts.length, 10)
+      const again = yield* Effect.flip(chat.send(message("Go on", { key: "k" })))
+      assert.deepStrictEqual(again, error)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("asks a model that is overloaded three times, with pauses", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([
+        new ModelFailed({ reason: "rate_limited", retryAfterMillis: 7000 }),
+        new ModelFailed({ reason: "bad_answer", usage: { promptTokens: 3, completionTokens: 1 } }),
+        says("Here I am.")
+      ])
+      const fiber = yield* Effect.forkChild(chat.send(message("Hello")))
+      yield* TestClock.adjust(6999)
+      assert.strictEqual(model.prompts.length, 1)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(model.prompts.length, 2)
+      yield* TestClock.adjust(1000)
+      const reply = replyOf(yield* Fiber.join(fiber))
+      assert.strictEqual(reply.message, "Here I am.")
+      assert.deepStrictEqual(reply.usage, { promptTokens: 13, completionTokens: 6, totalTokens: 19 })
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect.each([
+    { reason: "overloaded", tries: 3, retryable: true },
+    { reason: "rate_limited", tries: 3, retryable: true },
+    { reason: "timed_out", tries: 3, retryable: true },
+    { reason: "unreachable", tries: 3, retryable: true },
+    { reason: "bad_answer", tries: 3, retryable: true },
+    { reason: "refused", tries: 1, retryable: false },
+    { reason: "misconfigured", tries: 1, retryable: false },
+    { reason: "context_too_long", tries: 2, retryable: false }
+  ] as const)("fails when the model does: $reason", ({ reason, retryable, tries }) =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance(Array.from({ length: 3 }, () => new ModelFailed({ reason })))
+      const fiber = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+      yield* TestClock.adjust("10 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert(error._tag === "TurnFailed")
+      assert.deepStrictEqual(error.failure, { code: "model_failed", reason })
+      assert.strictEqual(error.retryable, retryable)
+      assert.strictEqual(model.prompts.length, tries)
+      assert.deepStrictEqual(yield* talk(error.conversationId), [["user", "Hello"]])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("does not wait longer than the turn has time, when the model asks for patience", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([new ModelFailed({ reason: "rate_limited", retryAfterMillis: 3_600_000 })])
+      const error = yield* Effect.flip(chat.send(message("Hello")))
+      assert(error._tag === "TurnFailed")
+      assert.deepStrictEqual(error.failure, { code: "model_failed", reason: "rate_limited" })
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("shows the model half of the earlier turns when all of them were too long", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([says("1"), says("2"), says("3"), says("4")])
+      const { conversationId } = replyOf(yield* chat.send(message("one")))
+      for (const text of ["two", "three", "four"]) yield* chat.send(message(text, { conversationId }))
+      yield* model.extend(new ModelFailed({ reason: "context_too_long" }), says("5"))
+      yield* chat.send(message("five", { conversationId }))
+      const shown = model.prompts.slice(-2).map((prompt) => prompt.messages.map((entry) => entry.content))
+      assert.deepStrictEqual(shown, [
+        ["one", "1", "two", "2", "three", "3", "four", "4", "five"],
+        ["three", "3", "four", "4", "five"]
+      ])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("takes an empty answer or cut tool calls for a bad one, and a cut reply for a reply", () =>
+    Effect.gen(function* () {
+      const cut: Completion = { ...asks(["add_task", { title: "Mi" }]), finishReason: "length" }
+      const { chat } = yield* instance([says(" \n"), cut, { ...says("This reply is c"), finishReason: "length" }])
+      const fiber = yield* Effect.forkChild(chat.send(message("Hello")))
+      yield* TestClock.adjust("5 seconds")
+      const reply = replyOf(yield* Fiber.join(fiber))
+      assert.strictEqual(reply.message, "This reply is c")
+      assert.strictEqual(reply.usage.totalTokens, 45)
+      assert.deepStrictEqual(yield* tasksOfAda, [])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("makes what the model says fit to be stored", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([
+        { ...asks(["add_task", `{"title":"a\ud800\u0000b"}`]), text: "\0\udfff" },
+        says("Done\0 \ud83d")
+      ])
+      const reply = replyOf(yield* chat.send(message("Hello")))
+      assert.strictEqual(reply.message, "Done \ufffd")
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("gives up a model that does not answer, after the turn's time, and keeps its lease until then", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const { chat } = yield* instance([hangs])
+      const fiber = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello", { key: "k" }))))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(yield* repo.abandoned(10, leaseMillis), [])
+      assert.strictEqual(fiber.pollUnsafe(), undefined)
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(fiber)
+      assert(error._tag === "TurnFailed")
+      assert.deepStrictEqual(error.failure, { code: "model_failed", reason: "timed_out" })
+      assert.strictEqual(error.retryable, true)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("tells the calls that took effect before a failure, and goes on from there under the same key", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([
+        asks(["add_task", { title: "Milk" }]),
+        new ModelFailed({ reason: "refused" })
+      ])
+      const request = message("Add milk", { key: "k" })
+      const failed = yield* Effect.flip(chat.send(request))
+      assert(failed._tag === "TurnFailed")
+      assert.deepStrictEqual(
+        failed.toolCalls.map((call) => call.toolName),
+        ["add_task"]
+      )
+      assert.strictEqual(failed.usage.totalTokens, 15)
+      assert.deepStrictEqual(yield* Effect.flip(chat.send(request)), failed) // not retryable: told again
+
+      yield* model.extend(asks(["add_task", { title: "Bread" }]), overloaded, overloaded, overloaded)
+      const second = message("Add bread", { key: "k2" })
+      const fiber = yield* Effect.forkChild(Effect.flip(chat.send(second)))
+      yield* TestClock.adjust("5 seconds")
+      const retryable = yield* Fiber.join(fiber)
+      assert(retryable._tag === "TurnFailed")
+      assert.strictEqual(retryable.retryable, true)
+      yield* model.extend(says("Bread is on the list."))
+      const reply = replyOf(yield* chat.send(second))
+      assert.strictEqual(reply.turnId, retryable.turnId)
+      assert.deepStrictEqual(reply.toolCalls, retryable.toolCalls)
+      assert.strictEqual(reply.usage.totalTokens, 30)
+      assert.deepStrictEqual(
+        model.prompts.at(-1)?.messages.map((entry) => entry.role),
+        ["user", "assistant", "tool"]
+      )
+      assert.deepStrictEqual(yield* tasksOfAda, [
+        ["Milk", false],
+        ["Bread", false]
+      ])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("notes in later prompts that a request failed and is closed, and stores no such note", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([new ModelFailed({ reason: "refused" })])
+      const failed = yield* Effect.flip(chat.send(message("Delete everything")))
+      assert(failed._tag === "TurnFailed")
+      const { conversationId } = failed
+      yield* model.extend(says("Hello."))
+      yield* chat.send(message("Hello", { conversationId }))
+      assert.deepStrictEqual(model.prompts.at(-1)?.messages, [
+        { role: "user", content: "Delete everything" },
+        { role: "assistant", content: failedNote, toolCalls: [] },
+        { role: "user", content: "Hello" }
+      ])
+      assert.deepStrictEqual(
+        (yield* talk(conversationId)).map(([role]) => role),
+        ["user", "user", "assistant"]
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("makes one turn of the same request sent ten times at once, and once more", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([asks(["add_task", { title: "Milk" }]), says("Added.")])
+      const request = message("Add milk", { key: "k" })
+      const answers = yield* Effect.all(
+        Array.from({ length: 10 }, () => chat.send(request)),
+        {
+          concurrency: "unbounded"
+        }
+      )
+      const last = yield* chat.send(request)
+      assert.strictEqual(new Set([...answers, last].map((answer) => answer.body)).size, 1)
+      assert.strictEqual(answers.filter((answer) => !answer.replayed).length, 1)
+      assert.strictEqual(last.replayed, true)
+      assert.strictEqual(model.prompts.length, 2)
+      assert.deepStrictEqual(yield* tasksOfAda, [["Milk", false]])
+      const reused = yield* Effect.flip(chat.send(message("Add bread", { key: "k" })))
+      assert.strictEqual(reused._tag, "IdempotencyKeyReused")
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("finishes a turn whose client has gone", () =>
+    Effect.gen(function* () {
+      const thinking = yield* Deferred.make<void>()
+      const { chat } = yield* instance([
+        () => Effect.as(Deferred.await(thinking), asks(["add_task", { title: "Milk" }])),
+        says("Added.")
+      ])
+      const fiber = yield* Effect.forkChild(chat.send(message("Add milk", { key: "k" })))
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      yield* Deferred.succeed(thinking, undefined)
+      const reply = replyOf(yield* chat.send(message("Add milk", { key: "k" })))
+      assert.strictEqual(reply.message, "Added.")
+      assert.deepStrictEqual(yield* tasksOfAda, [["Milk", false]])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("lets a second message wait for nobody: the conversation is busy", () =>
+    Effect.gen(function* () {
+      const thinking = yield* Deferred.make<void>()
+      const { chat, model } = yield* instance([says("Hi.")])
+      const { conversationId } = replyOf(yield* chat.send(message("Hello")))
+      yield* model.extend(() => Effect.as(Deferred.await(thinking), says("One.")))
+      const fiber = yield* Effect.forkChild(chat.send(message("One", { conversationId })))
+      yield* Effect.yieldNow
+      const busy = yield* Effect.flip(chat.send(message("Two", { conversationId })))
+      assert(busy._tag === "ConversationBusy")
+      assert.isAbove(busy.retryAfterMillis, 0)
+      yield* Deferred.succeed(thinking, undefined)
+      yield* Fiber.join(fiber)
+      assert.strictEqual((yield* talk(conversationId)).length, 4)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("does not wait for a running turn for longer than 25 seconds", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([hangs], { shutdownGrace: Duration.zero })
+      const request = message("Hello", { key: "k" })
+      yield* Effect.forkChild(Effect.exit(chat.send(request)))
+      const waiting = yield* Effect.forkChild(Effect.flip(chat.send(request)))
+      yield* TestClock.adjust("24 seconds")
+      assert.strictEqual(waiting.pollUnsafe(), undefined)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "TurnInProgress")
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("tells nothing of a conversation that is gone", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const { chat, model } = yield* instance([says("Hi.")])
+      const { conversationId } = replyOf(yield* chat.send(message("Hello", { key: "k" })))
+      yield* model.extend((prompt) =>
+        Effect.as(Effect.orDie(repo.remove(ada.id, conversationId)), says(`Too late: ${prompt.messages.length}`))
+      )
+      const during = yield* Effect.flip(chat.send(message("And?", { conversationId })))
+      assert.strictEqual(during._tag, "ConversationNotFound")
+      assert.strictEqual((yield* Effect.flip(chat.send(message("Hello", { key: "k" }))))._tag, "ConversationNotFound")
+      assert.strictEqual(
+        (yield* Effect.flip(chat.send(message("And?", { conversationId }))))._tag,
+        "ConversationNotFound"
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("limits the turns of a user", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([says("1"), says("2")], { turnsPerMinute: 1 })
+      yield* chat.send(message("one"))
+      const limited = yield* Effect.flip(chat.send(message("two")))
+      assert(limited._tag === "RateLimited")
+      assert.strictEqual(limited.retryAfterMillis, 60_000)
+      yield* TestClock.adjust("1 minute")
+      yield* chat.send(message("two"))
+    }).pipe(Effect.provide(repositories))
+  )
+})
+
+describe("Turns", () => {
+  it.effect("takes up a turn that another instance left behind, from its last step", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const turn = yield* leftBehind("Add milk")
+      const { model } = yield* instance([says("Milk is on the list.")])
+      yield* TestClock.adjust("14 seconds")
+      assert.strictEqual(model.prompts.length, 0)
+      yield* TestClock.adjust("4 seconds")
+      yield* until(Effect.map(talk(turn.claim.conversationId), (rows) => rows.length === 2))
+      assert.deepStrictEqual(yield* talk(turn.claim.conversationId), [
+        ["user", "Add milk"],
+        ["assistant", "Milk is on the list."]
+      ])
+      assert.include(model.prompts[0]?.system, "Ada")
+      assert.deepStrictEqual(yield* repo.abandoned(10, leaseMillis), [])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("finishes an abandoned turn before a new message of its conversation", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const turn = yield* leftBehind("One")
+      yield* repo.expireLeases
+      const { chat } = yield* instance([says("1"), says("2")])
+      const { conversationId } = turn.claim
+      yield* chat.send(message("Two", { conversationId }))
+      assert.deepStrictEqual(
+        (yield* talk(conversationId)).map(([, content]) => content),
+        ["One", "1", "Two", "2"]
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("waits for whoever took its turn away, and writes nothing itself", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const first = yield* instance([hangs])
+      const fiber = yield* Effect.forkChild(first.chat.send(message("Add milk", { key: "k" })))
+      yield* Effect.yieldNow
+      yield* repo.expireLeases // as if the first instance had been frozen
+      const second = yield* instance([asks(["add_task", { title: "Milk" }]), says("Added.")])
+      const answer = yield* second.chat.send(message("Add milk", { key: "k" }))
+      assert.strictEqual(fiber.pollUnsafe(), undefined)
+      yield* TestClock.adjust("10 seconds") // the next renewal tells the first one that it lost its turn
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { body: answer.body, replayed: true })
+      assert.deepStrictEqual(yield* tasksOfAda, [["Milk", false]])
+      assert.strictEqual(first.model.prompts.length, 1)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("gives a turn up for good that nobody finished three times", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const turn = yield* leftBehind("Crash me")
+      for (let attempt = 2; attempt <= 3; attempt++) {
+        yield* repo.expireLeases
+        const taken = yield* repo.takeUp(turn.claim, yield* uuidV7, policy)
+        assert.strictEqual(taken._tag, "Claimed")
+      }
+      const { model } = yield* instance([])
+      yield* TestClock.adjust("20 seconds")
+      yield* until(Effect.map(repo.settled([turn.claim], leaseMillis), (settled) => settled.length === 1))
+      yield* until(Effect.map(repo.abandoned(1, leaseMillis), (turns) => turns.length === 0))
+      assert.strictEqual(model.prompts.length, 0)
+      const page = yield* repo.messages(ada.id, turn.claim.conversationId, {
+        limit: 10,
+        order: "asc",
+        after: Option.none()
+      })
+      assert.deepStrictEqual(
+        page.items.map((row) => row.turnStatus),
+        ["failed"]
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("lets running turns end when it is drained, and admits no new ones", () =>
+    Effect.gen(function* () {
+      const thinking = yield* Deferred.make<void>()
+      const { chat, turns } = yield* instance([() => Effect.as(Deferred.await(thinking), says("Just in time."))])
+      const fiber = yield* Effect.forkChild(chat.send(message("Hello")))
+      yield* Effect.yieldNow
+      const draining = yield* Effect.forkChild(turns.drain)
+      yield* Effect.yieldNow
+      assert.strictEqual((yield* Effect.flip(turns.admit))._tag, "ShuttingDown")
+      assert.strictEqual((yield* Effect.flip(chat.send(message("Me too"))))._tag, "ShuttingDown")
+      assert.strictEqual(draining.pollUnsafe(), undefined)
+      yield* Deferred.succeed(thinking, undefined)
+      assert.strictEqual(replyOf(yield* Fiber.join(fiber)).message, "Just in time.")
+      yield* Fiber.join(draining)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("hands back what has not ended in time, and another instance goes on at once", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const first = yield* Scope.provide(instance([asks(["add_task", { title: "Milk" }]), hangs]), scope)
+      const fiber = yield* Effect.forkChild(Effect.flip(first.chat.send(message("Add milk", { key: "k" }))))
+      yield* Effect.yieldNow
+      const closing = yield* Effect.forkChild(Scope.close(scope, Effect.void as never))
+      yield* TestClock.adjust(defaultSettings.shutdownGrace)
+      yield* Fiber.join(closing)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "ShuttingDown")
+      const second = yield* instance([says("Milk is on the list.")])
+      const reply = replyOf(yield* second.chat.send(message("Add milk", { key: "k" })))
+      assert.strictEqual(reply.message, "Milk is on the list.")
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => call.toolName),
+        ["add_task"]
+      )
+      assert.deepStrictEqual(yield* tasksOfAda, [["Milk", false]])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("waits for a turn of another instance by polling", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const turn = yield* leftBehind("Hello", { idempotencyKey: message("", { key: "k" }).idempotencyKey })
+      const { chat } = yield* instance([])
+      const fiber = yield* Effect.forkChild(chat.send(message("Hello", { key: "k" })))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(fiber.pollUnsafe(), undefined)
+      yield* repo.complete(turn.claim, {
+        steps: 0,
+        messageId: MessageId.make(yield* uuidV7),
+        content: "Hi",
+        response: "{}",
+        usage: { promptTokens: 1, completionTokens: 1 }
+      })
+      yield* TestClock.adjust(Duration.millis(400))
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { body: "{}", replayed: true })
+    }).pipe(Effect.provide(repositories))
+  )
+})
