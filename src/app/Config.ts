@@ -82,6 +82,8 @@ const toNames = (text: string): Names =>
   decodeNames({ ...defaultNames, ...Object.fromEntries(text.split(",").map((pair) => pair.split("="))) })
 const decodeNames = Schema.decodeUnknownSync(Names)
 
+const postgresScheme = /^postgres(ql)?:\/\//
+
 const variables = {
   PORT: Config.Port("PORT").pipe(Config.withDefault(8000)),
   HOST: Config.option(Config.String("HOST")),
@@ -91,7 +93,7 @@ const variables = {
       Schema.Redacted(
         Schema.String.pipe(
           Schema.check(
-            Schema.makeFilter((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
+            Schema.makeFilter((text) => postgresScheme.test(text) && URL.canParse(text), {
               expected: "a URL such as postgres://user:password@host:5432/database"
             })
           )

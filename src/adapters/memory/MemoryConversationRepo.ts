@@ -5,6 +5,7 @@ import { addUsage, noUsage } from "../../domain/model/Turn.ts"
 import type { UserId } from "../../domain/model/User.ts"
 import {
   type BeginOutcome,
+  type BeginRequest,
   type Claim,
   type Claimed,
   ConversationRepo,
@@ -89,36 +90,32 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       }
     })
 
+    const abandon = (userId: UserId, turn: TurnRow, now: number): TurnRow =>
+      putTurn(userId, {
+        ...turn,
+        status: "failed",
+        failure: { code: "abandoned" },
+        retryable: false,
+        finishedAt: now,
+        fence: turn.fence + 1
+      })
+
+    const mayRetry = (userId: UserId, turn: TurnRow): boolean =>
+      turn.retryable && conversationOf(userId, turn.conversationId)?.lastTurnId === turn.id
+
     const takeUp = (ref: TurnRef, holder: string, policy: TurnPolicy, byKey: boolean, now: number): TakeUpOutcome => {
       const { userId } = ref
       const turn = turnOf(ref)
       if (turn === undefined || turn.status === "deleted") return { _tag: "Gone" }
       if (turn.response !== null) return { _tag: "Completed", turnId: turn.id, body: turn.response }
-      if (turn.status === "running") {
+      if (turn.status === "failed") {
+        if (!byKey || !mayRetry(userId, turn)) return failed(userId, turn, false)
+      } else {
         if (turn.holder === holder) return claimed(userId, turn, policy)
         if (leaseHolds(turn, now, policy.leaseMillis)) {
-          return {
-            _tag: "Running",
-            turn: { userId, conversationId: turn.conversationId, turnId: turn.id },
-            retryAfterMillis: Math.ceil(turn.leaseUntil - now)
-          }
+          return { _tag: "Running", turn: refOf(userId, turn), retryAfterMillis: Math.ceil(turn.leaseUntil - now) }
         }
-        if (turn.attempts >= policy.maxAttempts) {
-          return failed(
-            userId,
-            putTurn(userId, {
-              ...turn,
-              status: "failed",
-              failure: { code: "abandoned" },
-              retryable: false,
-              finishedAt: now,
-              fence: turn.fence + 1
-            }),
-            false
-          )
-        }
-      } else if (!byKey || !turn.retryable || conversationOf(userId, turn.conversationId)?.lastTurnId !== turn.id) {
-        return failed(userId, turn, false)
+        if (turn.attempts >= policy.maxAttempts) return failed(userId, abandon(userId, turn, now), false)
       }
       return claimed(
         userId,
@@ -137,6 +134,44 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       )
     }
 
+    /** What a begin comes to when the turn is there already. */
+    const beginOfSame = (request: BeginRequest, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
+      const { idempotencyKey, userId } = request
+      const { turns } = stateOf(users, userId)
+      const same = Option.match(idempotencyKey, {
+        onNone: () => turns.get(request.turnId),
+        onSome: (key) => [...turns.values()].find((turn) => turn.idempotencyKey === key)
+      })
+      if (same === undefined) return undefined
+      return same.fingerprint === request.fingerprint
+        ? takeUp(refOf(userId, same), request.holder, policy, true, now)
+        : { _tag: "KeyReused" }
+    }
+
+    /** What a begin comes to when its conversation is not there, or another turn of it runs. */
+    const beginOfOther = (request: BeginRequest, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
+      const { conversationId, userId } = request
+      if (Option.isNone(conversationId)) return undefined
+      const conversation = conversationOf(userId, conversationId.value)
+      if (conversation === undefined) return { _tag: "NotFound" }
+      const last = stateOf(users, userId).turns.get(conversation.lastTurnId)
+      if (last?.status !== "running") return undefined
+      const outcome = takeUp(refOf(userId, last), request.holder, policy, false, now)
+      if (outcome._tag === "Claimed") return { _tag: "ClaimedOther", turn: outcome.turn }
+      return outcome._tag === "Running" ? { _tag: "Busy", retryAfterMillis: outcome.retryAfterMillis } : undefined
+    }
+
+    /** Counts a new turn, or tells that there were too many (by the generic cell rate algorithm). */
+    const limit = (userId: UserId, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
+      if (policy.turnsPerMinute === null) return undefined
+      const each = 60_000 / policy.turnsPerMinute
+      const { fullAt } = stateOf(users, userId)
+      const wait = fullAt - now - 60_000 + each
+      if (wait > 0) return { _tag: "RateLimited", retryAfterMillis: Math.ceil(wait) }
+      update(userId, () => ({ fullAt: Math.max(fullAt, now) + each }))
+      return undefined
+    }
+
     /** The fence: `done` when a write of this claim is committed already. */
     const fence = (claim: Claim, steps: number): "ok" | "done" | "lost" => {
       const turn = turnOf(claim)
@@ -149,45 +184,14 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       begin: (request, policy) =>
         now((now): BeginOutcome => {
           const { userId } = request
-          const state = stateOf(users, userId)
           const key = Option.getOrNull(request.idempotencyKey)
-
-          const same =
-            key === null
-              ? state.turns.get(request.turnId)
-              : [...state.turns.values()].find((turn) => turn.idempotencyKey === key)
-          if (same !== undefined) {
-            return same.fingerprint === request.fingerprint
-              ? takeUp(
-                  { userId, conversationId: same.conversationId, turnId: same.id },
-                  request.holder,
-                  policy,
-                  true,
-                  now
-                )
-              : { _tag: "KeyReused" }
-          }
-
-          const conversation = Option.map(request.conversationId, (id) => state.conversations.get(id))
-          if (Option.isSome(conversation)) {
-            if (conversation.value === undefined) return { _tag: "NotFound" }
-            const last = state.turns.get(conversation.value.lastTurnId)
-            if (last?.status === "running") {
-              const ref = { userId, conversationId: last.conversationId, turnId: last.id }
-              const outcome = takeUp(ref, request.holder, policy, false, now)
-              if (outcome._tag === "Claimed") return { _tag: "ClaimedOther", turn: outcome.turn }
-              if (outcome._tag === "Running") return { _tag: "Busy", retryAfterMillis: outcome.retryAfterMillis }
-            }
-          }
-
-          if (policy.turnsPerMinute !== null) {
-            const each = 60_000 / policy.turnsPerMinute
-            const wait = state.fullAt - now - 60_000 + each
-            if (wait > 0) return { _tag: "RateLimited", retryAfterMillis: Math.ceil(wait) }
-            update(userId, () => ({ fullAt: Math.max(state.fullAt, now) + each }))
-          }
-
-          const before = Option.getOrUndefined(conversation)
+          const earlier = beginOfSame(request, policy, now) ?? beginOfOther(request, policy, now)
+          if (earlier !== undefined) return earlier
+          const limited = limit(userId, policy, now)
+          if (limited !== undefined) return limited
+          const before = Option.getOrUndefined(
+            Option.flatMapNullishOr(request.conversationId, (id) => conversationOf(userId, id))
+          )
           const conversationId = before?.id ?? request.newConversationId
           const seq = (before?.messages.length ?? 0) + 1
           const turn: TurnRow = {
@@ -461,6 +465,12 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
 /** A lease much further ahead than its length counts as over: the clock was set back. */
 const leaseHolds = (turn: TurnRow, now: number, leaseMillis: number): boolean =>
   turn.leaseUntil > now && turn.leaseUntil <= now + leaseMillis + 1000
+
+const refOf = (userId: UserId, turn: TurnRow): TurnRef => ({
+  userId,
+  conversationId: turn.conversationId,
+  turnId: turn.id
+})
 
 const byActivity = (
   a: { readonly updatedAt: number; readonly id: string },

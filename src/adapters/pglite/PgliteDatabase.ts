@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite"
 import { Duplex } from "node:stream"
 import { PgClient } from "@effect/sql-pg"
 import { PGlite } from "@electric-sql/pglite"
-import { Effect, Layer, Schedule, Schema, type Scope } from "effect"
+import { Effect, Function, Layer, Schedule, Schema, type Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 
 /** Another process works in the folder. */
@@ -107,14 +107,9 @@ const wire = (database: PGlite): Duplex => {
     database.runExclusive(() => database.execProtocolRawStream(message, { onRawData: onData }))
   // A connection that goes in the middle of a transaction must not leave it open for the next one.
   const rollback = () =>
-    database.closed
-      ? Promise.resolve()
-      : database.exec("rollback").then(
-          () => {},
-          () => {}
-        )
+    database.closed ? Promise.resolve() : database.exec("rollback").then(Function.constVoid, Function.constVoid)
   const duplex: Duplex = new Duplex({
-    read() {},
+    read: Function.constVoid,
     write(chunk: Uint8Array, _encoding, done) {
       if (chunk[0] === terminate) return done()
       send(new Uint8Array(chunk), (data) => duplex.push(Buffer.from(data))).then(() => done(), done)
