@@ -103,6 +103,21 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
     const mayRetry = (userId: UserId, turn: TurnRow): boolean =>
       turn.retryable && conversationOf(userId, turn.conversationId)?.lastTurnId === turn.id
 
+    /** How a running turn stands for a holder who would not get it anew. */
+    const heldOutcome = (
+      userId: UserId,
+      turn: TurnRow,
+      holder: string,
+      policy: TurnPolicy,
+      now: number
+    ): TakeUpOutcome | undefined => {
+      if (turn.holder === holder) return claimed(userId, turn, policy)
+      if (leaseHolds(turn, now, policy.leaseMillis)) {
+        return { _tag: "Running", turn: refOf(userId, turn), retryAfterMillis: Math.ceil(turn.leaseUntil - now) }
+      }
+      return turn.attempts >= policy.maxAttempts ? failed(userId, abandon(userId, turn, now), false) : undefined
+    }
+
     const takeUp = (ref: TurnRef, holder: string, policy: TurnPolicy, byKey: boolean, now: number): TakeUpOutcome => {
       const { userId } = ref
       const turn = turnOf(ref)
@@ -111,11 +126,8 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       if (turn.status === "failed") {
         if (!byKey || !mayRetry(userId, turn)) return failed(userId, turn, false)
       } else {
-        if (turn.holder === holder) return claimed(userId, turn, policy)
-        if (leaseHolds(turn, now, policy.leaseMillis)) {
-          return { _tag: "Running", turn: refOf(userId, turn), retryAfterMillis: Math.ceil(turn.leaseUntil - now) }
-        }
-        if (turn.attempts >= policy.maxAttempts) return failed(userId, abandon(userId, turn, now), false)
+        const held = heldOutcome(userId, turn, holder, policy, now)
+        if (held !== undefined) return held
       }
       return claimed(
         userId,
