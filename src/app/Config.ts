@@ -85,7 +85,8 @@ const decodeNames = Schema.decodeUnknownSync(Names)
 const postgresScheme = /^postgres(ql)?:\/\//
 
 const variables = {
-  PORT: Config.Port("PORT").pipe(Config.withDefault(8000)),
+  // 0 is any free port: the banner tells which.
+  PORT: between("PORT", 0, 65_535, 8000),
   HOST: Config.option(Config.String("HOST")),
   LOG_LEVEL: Config.LogLevel("LOG_LEVEL").pipe(Config.withDefault("Info")),
   DATABASE_URL: Config.option(

@@ -177,7 +177,7 @@ const decoded = (text: string): string => {
 }
 
 const isSigned = (token: string, signature: string, secret: Redacted.Redacted): boolean => {
-  const expected = createHmac("sha256", Redacted.value(secret)).update(token).digest()
-  const given = Buffer.from(signature, "base64")
-  return given.length === expected.length && timingSafeEqual(given, expected)
+  const expected = createHmac("sha256", Redacted.value(secret)).update(token).digest("base64")
+  const given = Buffer.from(signature)
+  return given.length === expected.length && timingSafeEqual(given, Buffer.from(expected))
 }

@@ -11,11 +11,9 @@ import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 
-/** Paths are matched as they are written: no other case, no doubled or trailing slash. */
+/** Paths are matched as they are written. */
 export const routerConfig: Partial<FindMyWay.RouterConfig> = {
   caseSensitive: true,
-  ignoreTrailingSlash: false,
-  ignoreDuplicateSlashes: false,
   // Above the longest that a schema accepts, so that what is too long is told so.
   maxParamLength: 512
 }
@@ -122,7 +120,10 @@ const lacksHost = (request: HttpServerRequest.HttpServerRequest): boolean =>
   Predicate.hasProperty(request.source, "httpVersion") &&
   request.source.httpVersion === "1.1"
 
-/** A parameter would match what is empty: `/tasks/` would be a task without a number, and not a path that is unknown. */
+/**
+ * The router knows how to tell `/tasks/` from `/tasks`, but takes it for a task without a number then; and it has no
+ * objection to `//`. Neither is a path here.
+ */
 const emptySegment = /^[^?;#]*(?:\/\/|[^?;#]\/(?:[?;#]|$))/
 
 /** Refuses what the router would let through. */

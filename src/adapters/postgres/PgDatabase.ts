@@ -24,11 +24,13 @@ export interface Options {
   readonly connections: number
   /** Whether statements are prepared and session defaults sent; not so behind PgBouncer in transaction mode. */
   readonly prepare: boolean
+  /** After how long without any answer a connection is given up, in milliseconds; by default 15,000. */
+  readonly silenceMillis?: number
 }
 
 /**
- * A pool of connections on which statements of different fibers are pipelined. A connection on which nothing answers for
- * 15 seconds is given up: the client by itself would go on using one that has silently gone.
+ * A pool of connections on which statements of different fibers are pipelined. A connection on which nothing answers any
+ * more is given up: the client by itself would go on using one that has silently gone.
  */
 export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError.SqlError> =>
   PgClient.layer({
@@ -37,7 +39,7 @@ export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClie
     maxConnections: options.connections,
     multiplex: true,
     prepare: options.prepare,
-    stream: () => watched(connect(options.url), 15_000),
+    stream: () => watched(connect(options.url), options.silenceMillis ?? 15_000),
     // A plan that was made while a table was empty would scan it whole until the next analyze.
     ...(options.prepare && { startupParameters: { enable_seqscan: "off", statement_timeout: "20000" } })
   })

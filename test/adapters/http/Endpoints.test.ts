@@ -274,6 +274,13 @@ describe.each(owned.filter(({ hasBody }) => hasBody))("the body of $name", (endp
           )
         )
       }
+      const streamed = new Blob([body]).stream()
+      const unannounced = yield* server.fetch(endpoint.method, path, {
+        body: streamed,
+        headers: { "content-type": "text/plain" }
+      })
+      assert.strictEqual(unannounced.status, 415)
+      assert.strictEqual(unannounced.headers["content-type"], "application/problem+json")
       const gzipped = yield* server.fetch(endpoint.method, path, { body, headers: { "content-encoding": "gzip" } })
       assert.strictEqual(gzipped.status, 415)
       assert.deepStrictEqual(

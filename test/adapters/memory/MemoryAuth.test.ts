@@ -1,0 +1,20 @@
+import * as MemoryAuth from "../../../src/adapters/memory/MemoryAuth.ts"
+import { type User, UserId } from "../../../src/domain/model/User.ts"
+import { authContract } from "../../contract/Auth.ts"
+
+const ada: User = { id: UserId.make("ada"), name: "Ada" }
+const bob: User = { id: UserId.make("bob"), name: "Bob" }
+
+authContract(
+  "memory",
+  MemoryAuth.layer(
+    new Map([
+      ["ada-token", ada],
+      ["bob-token", bob]
+    ])
+  ),
+  [
+    ["ada-token", ada],
+    ["bob-token", bob]
+  ]
+)
