@@ -63,8 +63,7 @@ export const TurnReply = Schema.Struct({
 export type TurnReply = typeof TurnReply.Type
 
 /** Why a turn failed, for those who decide what to do about it. */
-export const FailureCode = Schema.Literals(["model_failed", "step_limit", "abandoned"])
-export type FailureCode = typeof FailureCode.Type
+const FailureCode = Schema.Literals(["model_failed", "step_limit", "abandoned"])
 
 /** What was wrong with the model when it failed. */
 export const ModelFailureReason = Schema.Literals([
