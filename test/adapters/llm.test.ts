@@ -1,0 +1,27 @@
+import { Effect, Layer, Redacted } from "effect"
+import * as ScriptedModel from "../../src/adapters/memory/ScriptedModel.ts"
+import { asks, says } from "../../src/adapters/memory/ScriptedModel.ts"
+import * as OfflineModel from "../../src/adapters/offline/OfflineModel.ts"
+import * as OpenAiModel from "../../src/adapters/openai/OpenAiModel.ts"
+import { llmContract } from "../contract/LLM.ts"
+import { ModelServer, replies } from "../support/model-server.ts"
+
+llmContract(
+  "memory",
+  ScriptedModel.layer(
+    asks(["add_task", { title: "Milk" }]),
+    ...Array.from({ length: 23 }, () => says("You are welcome."))
+  )
+)
+
+llmContract("offline", OfflineModel.layer)
+
+const openAi = Layer.unwrap(
+  Effect.gen(function* () {
+    const server = yield* ModelServer.make
+    yield* server.script(replies.calls([{ name: "add_task", arguments: { title: "Milk" } }]))
+    yield* server.otherwise(replies.text("You are welcome."))
+    return OpenAiModel.layer({ apiKey: Redacted.make("test"), model: "gpt-4", baseUrl: server.baseUrl })
+  })
+)
+llmContract("OpenAI", openAi)
