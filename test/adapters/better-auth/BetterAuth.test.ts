@@ -32,7 +32,7 @@ const database = Layer.effectDiscard(
     yield* addUser("late", "Late", "late-token", "-1 second")
     yield* addUser("no such id!", "Odd", "odd-token", "1 hour")
   })
-).pipe(Layer.provideMerge(postgres))
+).pipe(Layer.provideMerge(postgres()))
 
 const options: BetterAuth.Options = {
   names: BetterAuth.defaultNames,
@@ -137,7 +137,7 @@ layer(database, { excludeTestServices: true, timeout: "60 seconds" })("BetterAut
 
   it.effect("misses the tables in a database without Better Auth", () =>
     Effect.gen(function* () {
-      const url = yield* freshDatabase
+      const url = yield* freshDatabase()
       const error = yield* BetterAuth.requireTables(BetterAuth.defaultNames).pipe(
         Effect.provide(PgClient.layer({ url: databaseOptions(url).url })),
         Effect.flip

@@ -14,7 +14,7 @@ const plain = (url: string) => PgClient.layer({ url: Redacted.make(url), maxConn
 describe("PgDatabase", () => {
   it.live("brings an empty database up to date, even when two instances start at once, and once only", () =>
     Effect.gen(function* () {
-      const url = yield* freshDatabase
+      const url = yield* freshDatabase()
       const options = databaseOptions(url)
       yield* Effect.all([PgDatabase.migrate(options), PgDatabase.migrate(options)], { concurrency: 2 })
       yield* PgDatabase.migrate(options)
@@ -29,7 +29,7 @@ describe("PgDatabase", () => {
 
   it.live("refuses a database that lacks the migrations, and is not ready on it", () =>
     Effect.gen(function* () {
-      const url = yield* freshDatabase
+      const url = yield* freshDatabase()
       const error = yield* Effect.flip(Effect.provide(PgDatabase.requireMigrations, plain(url)))
       assert(error._tag === "MigrationsMissing")
       assert.deepStrictEqual([error.found, error.needed], [0, 1])
@@ -89,7 +89,7 @@ const blackHole = (target: URL) =>
 describe("a connection that stopped answering", () => {
   it.live("is given up, and the next one works", () =>
     Effect.gen(function* () {
-      const hole = yield* blackHole(new URL(yield* freshDatabase))
+      const hole = yield* blackHole(new URL(yield* freshDatabase()))
       const client = yield* Layer.build(PgDatabase.layer({ ...databaseOptions(hole.url, 1), silenceMillis: 200 }))
       const sql = Context.get(client, SqlClient.SqlClient)
       const ask = sql`select 1 as one`
@@ -102,7 +102,7 @@ describe("a connection that stopped answering", () => {
   )
 })
 
-layer(postgres, { excludeTestServices: true, timeout: "60 seconds" })("statements", (it) => {
+layer(postgres(), { excludeTestServices: true, timeout: "60 seconds" })("statements", (it) => {
   it.effect("never scan a table whole, though all of them are empty", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

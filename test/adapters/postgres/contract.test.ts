@@ -3,7 +3,8 @@ import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
 import { taskToolsContract } from "../../contract/TaskTools.ts"
 import { postgres, repositories } from "../../support/database.ts"
 
-const adapters = repositories.pipe(Layer.provide(postgres))
-
-conversationRepoContract("PostgreSQL", adapters)
-taskToolsContract("PostgreSQL", adapters)
+for (const version of [15, 18] as const) {
+  const adapters = repositories.pipe(Layer.provide(postgres(version)))
+  conversationRepoContract(`PostgreSQL ${version}`, adapters)
+  taskToolsContract(`PostgreSQL ${version}`, adapters)
+}
