@@ -12,7 +12,7 @@ import { type Completion, LLM, ModelFailed, type Prompt } from "../ports/LLM.ts"
 import { toPromptMessages } from "./History.ts"
 import { uuidV7 } from "./Ids.ts"
 import { MessageId, ToolCallId } from "./model/Conversation.ts"
-import type { StorageUnavailable } from "./model/Errors.ts"
+import { StorageUnavailable } from "./model/Errors.ts"
 import { toStorable } from "./model/Text.ts"
 import {
   addUsage,
@@ -108,7 +108,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
         })
 
         const fail = (failure: Failure, retryable: boolean) =>
-          repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(Effect.retry(storagePatience))
+          repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(patiently)
 
         const complete = Effect.fnUntraced(function* (text: string) {
           const content = toStorable(text)
@@ -123,9 +123,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
               .map((call) => toToolCall(claim.userId, call)),
             usage: summarizeUsage(addUsage(recorded, unrecorded))
           })
-          return yield* repo
-            .complete(claim, { steps, messageId, content, response, usage: unrecorded })
-            .pipe(Effect.retry(storagePatience))
+          return yield* repo.complete(claim, { steps, messageId, content, response, usage: unrecorded }).pipe(patiently)
         })
 
         const step = Effect.fnUntraced(function* (completion: Completion) {
@@ -146,7 +144,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           const usage = unrecorded
           const outcome = yield* repo
             .step(claim, { steps, content, usage, calls }, execute, leaseMillis)
-            .pipe(Effect.retry(storagePatience))
+            .pipe(patiently)
           if (outcome._tag === "Lost") return false
           steps++
           recorded = addUsage(recorded, usage)
@@ -198,11 +196,18 @@ const persist = Effect.fnUntraced(function* (
   }
 })
 
-/** A model's answer has been paid for: for some ten seconds the store may be away before it is given up. */
-const storagePatience = {
-  schedule: Schedule.jittered(Schedule.exponential("100 millis", 1.6)),
-  times: 8
-} as const
+/**
+ * A model's answer has been paid for: the store may be away for a while before it is given up. Each operation may be sent
+ * again as it was.
+ */
+const patiently = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>
+  operation.pipe(
+    Effect.retry({ schedule: Schedule.jittered(Schedule.exponential("100 millis", 1.6)), times: 8 }),
+    Effect.timeoutOrElse({
+      duration: "30 seconds",
+      orElse: () => Effect.fail(new StorageUnavailable({ operation: "Agent.run" }))
+    })
+  )
 
 /** An answer that is cut in the middle of its tool calls, or says nothing, is none. */
 const usable = (completion: Completion): Effect.Effect<Completion, ModelFailed> =>

@@ -76,7 +76,7 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
       const outcome = yield* Effect.retry(repo.begin(request, policy), beginAgain)
       switch (outcome._tag) {
         case "Claimed":
-          return { _tag: "Started", turn: outcome.turn.claim, started: yield* turns.start(outcome.turn) }
+          return { _tag: "Started", started: yield* turns.start(outcome.turn) }
         case "ClaimedOther":
           yield* turns.start(outcome.turn)
           return { _tag: "Wait", turn: outcome.turn.claim, own: false }
@@ -100,21 +100,18 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
       }
     })
 
-    const awaitEnd = Effect.fnUntraced(function* ({
-      started,
-      turn
-    }: Extract<Looked, { readonly _tag: "Started" }>): Effect.fn.Return<
-      Exclude<Looked, { readonly _tag: "Started" }>,
-      ChatError
-    > {
+    /** The answer of a turn that was started here; none when someone else goes on with it. */
+    const answerOf = Effect.fnUntraced(function* (
+      started: StartedTurn
+    ): Effect.fn.Return<Option.Option<ChatAnswer>, ChatError> {
       const end = yield* started.end
       switch (end._tag) {
         case "Completed":
-          return { _tag: "Answer", answer: { body: end.body, replayed: false } }
+          return Option.some({ body: end.body, replayed: false })
         case "Failed":
           return yield* toTurnFailed(end.turn)
-        case "Lost": // someone else goes on with it
-          return { _tag: "Wait", turn, own: true }
+        case "Lost":
+          return Option.none()
       }
     })
 
@@ -133,17 +130,25 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
           content: message,
           context: { userName: user.name }
         }
+        let begun = false
         while (true) {
           const holder = yield* uuidV7
           // A turn that has begun is run, even if the client leaves at just that moment; what waits may be interrupted.
-          const looked = yield* Effect.uninterruptible(look({ ...request, holder }))
-          const now = looked._tag === "Started" ? yield* awaitEnd(looked) : looked
-          if (now._tag === "Answer") return now.answer
+          const looked: Looked = yield* Effect.uninterruptible(look({ ...request, holder, begun }))
+          if (looked._tag === "Answer") return looked.answer
+          if (looked._tag === "Started") {
+            const answer = yield* answerOf(looked.started)
+            if (Option.isSome(answer)) return answer.value
+            begun = true
+            continue
+          }
+          // What is deleted while it runs or is waited for must not happen again.
+          begun ||= looked.own
           const left = Duration.toMillis(patience) - ((yield* Clock.currentTimeMillis) - arrived)
-          const settled = left > 0 && (yield* turns.awaitSettled(now.turn, Duration.millis(left)))
+          const settled = left > 0 && (yield* turns.awaitSettled(looked.turn, Duration.millis(left)))
           if (!settled) {
             const retryAfterMillis = policy.leaseMillis
-            return yield* now.own
+            return yield* looked.own
               ? new TurnInProgress({ retryAfterMillis })
               : new ConversationBusy({ retryAfterMillis })
           }
@@ -156,7 +161,7 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
 /** How a turn stands for a request: answered, started here, or to be waited for; `own` when it is the request's own. */
 type Looked =
   | { readonly _tag: "Answer"; readonly answer: ChatAnswer }
-  | { readonly _tag: "Started"; readonly turn: TurnRef; readonly started: StartedTurn }
+  | { readonly _tag: "Started"; readonly started: StartedTurn }
   | { readonly _tag: "Wait"; readonly turn: TurnRef; readonly own: boolean }
 
 const encodeFingerprint = Schema.encodeSync(

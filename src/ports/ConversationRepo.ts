@@ -56,6 +56,8 @@ export interface BeginRequest {
   readonly messageId: MessageId
   readonly content: string
   readonly context: TurnContext
+  /** Whether the turn is known to have begun before: then it is `Gone` when it is not there, and never begun anew. */
+  readonly begun: boolean
 }
 
 /** A row of what was said. */

@@ -36,6 +36,7 @@ const request = Effect.fnUntraced(function* (userId: UserId, more: Partial<Begin
     messageId: MessageId.make(yield* uuidV7),
     content: message,
     context: { userName: "Ada" },
+    begun: false,
     ...more
   } satisfies BeginRequest
 })
@@ -682,6 +683,21 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.deepStrictEqual(yield* begin(user, { idempotencyKey: key("k") }), { _tag: "Gone" })
         yield* repo.forgetDeleted(-3_600_000)
         assert.strictEqual((yield* begin(user, { idempotencyKey: key("k") }))._tag, "Claimed")
+      })
+    )
+
+    it.effect("does not begin a turn anew that is known to have begun", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        for (const idempotencyKey of [key("k"), Option.none()]) {
+          const asked = yield* request(user, { idempotencyKey })
+          const outcome = yield* repo.begin(asked, policy)
+          assert.deepStrictEqual(yield* repo.begin({ ...asked, begun: true }, policy), outcome)
+          yield* repo.eraseUser(user)
+          assert.deepStrictEqual(yield* repo.begin({ ...asked, begun: true }, policy), { _tag: "Gone" })
+          assert.deepStrictEqual((yield* repo.list(user, { limit: 10, after: Option.none() })).items, [])
+        }
       })
     )
 

@@ -31,6 +31,7 @@ const leftBehind = Effect.fnUntraced(function* (content: string, more: Partial<B
       messageId: MessageId.make(yield* uuidV7),
       content,
       context: { userName: ada.name },
+      begun: false,
       ...more
     },
     policy
@@ -418,6 +419,23 @@ describe("Chat", () => {
         (yield* Effect.flip(chat.send(message("And?", { conversationId }))))._tag,
         "ConversationNotFound"
       )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("does not begin anew what was erased while it ran", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const { chat, model } = yield* instance([
+        () => Effect.as(Effect.orDie(repo.eraseUser(ada.id)), asks(["add_task", { title: "Milk" }]))
+      ])
+      for (const request of [message("Add milk"), message("Add milk", { key: "k" })]) {
+        const error = yield* Effect.flip(chat.send(request))
+        assert.strictEqual(error._tag, "ConversationNotFound")
+        yield* model.extend(() => Effect.as(Effect.orDie(repo.eraseUser(ada.id)), says("Too late.")))
+      }
+      assert.strictEqual(model.prompts.length, 2)
+      assert.deepStrictEqual(yield* tasksOfAda, [])
+      assert.deepStrictEqual((yield* repo.list(ada.id, { limit: 10, after: Option.none() })).items, [])
     }).pipe(Effect.provide(repositories))
   )
 

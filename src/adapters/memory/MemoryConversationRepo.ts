@@ -154,7 +154,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         onNone: () => turns.get(request.turnId),
         onSome: (key) => [...turns.values()].find((turn) => turn.idempotencyKey === key)
       })
-      if (same === undefined) return undefined
+      if (same === undefined) return request.begun ? { _tag: "Gone" } : undefined
       return same.fingerprint === request.fingerprint
         ? takeUp(refOf(userId, same), request.holder, policy, true, now)
         : { _tag: "KeyReused" }

@@ -274,7 +274,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           ${Option.getOrNull(request.conversationId)}::uuid, ${request.newConversationId}::uuid, ${request.title},
           ${request.messageId}::uuid, ${request.content}, ${JSON.stringify(request.context)}::json,
           ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int,
-          ${policy.turnsPerMinute}::int)`.pipe(
+          ${policy.turnsPerMinute}::int, ${request.begun}::boolean)`.pipe(
           retryLocks,
           Effect.catchIf(isLockTimeout, () => Effect.succeed([{ outcome: "busy", retry_ms: 1000 }])),
           Effect.flatMap((rows) => {

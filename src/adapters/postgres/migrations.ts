@@ -234,7 +234,7 @@ const functions = [
 
   `create function turn_begin(p_user text, p_turn uuid, p_holder uuid, p_key text, p_request text, p_conversation uuid,
     p_new_conversation uuid, p_title text, p_message uuid, p_content text, p_context json, p_lease_ms int,
-    p_window int, p_max_attempts int, p_per_minute int)
+    p_window int, p_max_attempts int, p_per_minute int, p_begun boolean)
   returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
   declare
     o turn_outcome;
@@ -261,6 +261,10 @@ const functions = [
           return o;
         end if;
         return turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, true);
+      end if;
+      if p_begun then
+        o.outcome := 'gone';
+        return o;
       end if;
 
       -- 2. and 3. The conversation's row is the lock of all that is in it; a running turn is always its last.
