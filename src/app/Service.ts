@@ -40,7 +40,7 @@ export const layer = (config: AppConfig) => {
     Layer.provide(
       Layer.effect(
         Readiness,
-        Effect.map(Turns.Turns, (turns) => turns.admit)
+        Effect.map(Turns.Turns, (turns) => turns.ready)
       )
     )
   )

@@ -131,8 +131,8 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           const ids = yield* Effect.forEach(asked, () => uuidV7)
           const calls = asked.map((call, i) => ({
             id: ToolCallId.make(ids[i] ?? ""),
-            providerCallId: toStorable(call.id).slice(0, 256),
-            toolName: toStorable(call.name).slice(0, 256),
+            providerCallId: toStorable(call.id.slice(0, 256)),
+            toolName: toStorable(call.name.slice(0, 256)),
             arguments: storableArguments(call.arguments)
           }))
           const execute = Effect.forEach(asked, (call, i) =>

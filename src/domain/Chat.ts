@@ -8,7 +8,7 @@ import {
   IdempotencyKeyReused,
   RateLimited,
   type ShuttingDown,
-  type StorageUnavailable,
+  StorageUnavailable,
   TurnFailed,
   TurnInProgress
 } from "./model/Errors.ts"
@@ -69,11 +69,20 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
     const turns = yield* Turns
     const policy = turnPolicy(yield* Settings)
 
+    // The same request again, so that a begin whose answer was lost is not left without an owner; but not for as long as
+    // a lease, or what it had begun could be over and gone by then.
+    const begin = (request: BeginRequest) =>
+      repo.begin(request, policy).pipe(
+        Effect.retry({ schedule: Schedule.exponential("100 millis"), times: 3 }),
+        Effect.timeoutOrElse({
+          duration: "12 seconds",
+          orElse: () => Effect.fail(new StorageUnavailable({ operation: "Chat.send" }))
+        })
+      )
+
     /** Looks at the turn once and, where that is due, starts running it. */
     const look = Effect.fnUntraced(function* (request: BeginRequest): Effect.fn.Return<Looked, ChatError> {
-      yield* turns.admit
-      // The same request again, so that a begin whose answer was lost is not left without an owner.
-      const outcome = yield* Effect.retry(repo.begin(request, policy), beginAgain)
+      const outcome = yield* begin(request)
       switch (outcome._tag) {
         case "Claimed":
           return { _tag: "Started", started: yield* turns.start(outcome.turn) }
@@ -131,10 +140,11 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
           context: { userName: user.name }
         }
         let begun = false
+        let patient: number | undefined
         while (true) {
           const holder = yield* uuidV7
-          // A turn that has begun is run, even if the client leaves at just that moment; what waits may be interrupted.
-          const looked: Looked = yield* Effect.uninterruptible(look({ ...request, holder, begun }))
+          // A turn that has begun is run, even if the client leaves at just that moment.
+          const looked: Looked = yield* turns.admit(look({ ...request, holder, begun }))
           if (looked._tag === "Answer") return looked.answer
           if (looked._tag === "Started") {
             const answer = yield* answerOf(looked.started)
@@ -144,9 +154,9 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
           }
           // What is deleted while it runs or is waited for must not happen again.
           begun ||= looked.own
-          const left = Duration.toMillis(patience) - ((yield* Clock.currentTimeMillis) - arrived)
-          const settled = left > 0 && (yield* turns.awaitSettled(looked.turn, Duration.millis(left)))
-          if (!settled) {
+          const now = yield* Clock.currentTimeMillis
+          patient ??= now + Duration.toMillis(patience)
+          if (!(yield* turns.awaitSettled(looked.turn, Duration.millis(Math.max(0, patient - now))))) {
             const retryAfterMillis = policy.leaseMillis
             return yield* looked.own
               ? new TurnInProgress({ retryAfterMillis })
@@ -167,8 +177,6 @@ type Looked =
 const encodeFingerprint = Schema.encodeSync(
   Schema.fromJsonString(Schema.Tuple([Schema.Literal("chat"), Schema.NullOr(ConversationId), Schema.String]))
 )
-
-const beginAgain = { schedule: Schedule.exponential("100 millis"), times: 3 } as const
 
 const titleAt = (now: DateTime.Utc): string => `Chat ${DateTime.formatIso(now).slice(0, 16).replace("T", " ")}`
 

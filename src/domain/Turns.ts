@@ -1,4 +1,18 @@
-import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberMap, Layer, Schedule, Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  FiberMap,
+  FiberSet,
+  Layer,
+  Schedule,
+  Scope
+} from "effect"
 import {
   type Claim,
   type ClaimedTurn,
@@ -11,7 +25,7 @@ import {
 import { Agent } from "./Agent.ts"
 import { uuidV7 } from "./Ids.ts"
 import type { TurnId } from "./model/Conversation.ts"
-import { ShuttingDown, type StorageUnavailable } from "./model/Errors.ts"
+import { ShuttingDown, StorageUnavailable } from "./model/Errors.ts"
 import { Settings } from "./Settings.ts"
 import { leaseMillis, turnPolicy } from "./TurnPolicy.ts"
 
@@ -19,7 +33,7 @@ const renewEvery = Duration.seconds(5)
 const recoverEvery = Duration.seconds(2)
 const recoverAtOnce = 10
 const pollEvery = Duration.millis(250)
-const forgetEvery = Duration.hours(1)
+const sweepEvery = Duration.hours(1)
 /** How long the key of a deleted conversation is remembered. */
 const forgetAfter = Duration.days(30)
 
@@ -40,10 +54,15 @@ export class Turns extends Context.Service<
     /** Waits until nobody holds the turn any more, or until the time is over; answers whether it is so. Holds no connection. */
     readonly awaitSettled: (turn: TurnRef, patience: Duration.Duration) => Effect.Effect<boolean>
     /** Fails with `ShuttingDown` once `drain` has begun. */
-    readonly admit: Effect.Effect<void, ShuttingDown>
+    readonly ready: Effect.Effect<void, ShuttingDown>
     /**
-     * Ends the service's work: nothing new is admitted, running turns get the grace period to end, and those that are
-     * left are handed back, so that another instance takes them up at once.
+     * Runs what begins a turn, to its end even if whoever asked for it goes. Fails with `ShuttingDown` once `drain` has
+     * begun.
+     */
+    readonly admit: <A, E>(beginning: Effect.Effect<A, E>) => Effect.Effect<A, E | ShuttingDown>
+    /**
+     * Ends the service's work, once: nothing new is admitted, what is running gets the grace period to end, and what is
+     * left is handed back, so that another instance takes it up at once.
      */
     readonly drain: Effect.Effect<void>
   }
@@ -74,10 +93,13 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     const policy = turnPolicy(settings)
     const scope = yield* Effect.scope
 
+    const beginnings = yield* FiberSet.make<unknown, unknown>()
     const fibers = yield* FiberMap.make<TurnId, void, never>()
     const running = new Map<TurnId, RunningTurn>()
     const waiting = new Map<TurnId, { readonly turn: TurnRef; readonly signals: Set<Deferred.Deferred<void>> }>()
-    let draining = false
+    let state: "open" | "draining" | "drained" = "open"
+
+    const ready = Effect.suspend(() => (state === "open" ? Effect.void : Effect.fail(new ShuttingDown())))
 
     const signal = (turnId: TurnId) =>
       Effect.suspend(() => {
@@ -86,8 +108,22 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
         return Effect.forEach(signals, (signal) => Deferred.succeed(signal, undefined), { discard: true })
       })
 
+    const handBack = (claims: ReadonlyArray<Claim>) =>
+      repo.handBack(claims).pipe(
+        Effect.retry({ schedule: Schedule.exponential("100 millis"), times: 4 }),
+        Effect.timeoutOrElse({
+          duration: "5 seconds",
+          orElse: () => Effect.fail(new StorageUnavailable({ operation: "Turns.handBack" }))
+        }),
+        Effect.catchCause((cause) => Effect.logWarning("Turns could not be handed back: their leases run out", cause))
+      )
+
     const start = Effect.fnUntraced(function* (turn: ClaimedTurn) {
       const { claim } = turn
+      if (state === "drained") {
+        yield* handBack([claim])
+        return { end: Effect.fail(new ShuttingDown()) }
+      }
       const entry: RunningTurn = {
         claim,
         deadline: (yield* Clock.currentTimeMillis) + Duration.toMillis(settings.turnTimeout),
@@ -97,11 +133,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       const ended = (exit: Exit.Exit<TurnEnd, StorageUnavailable>) =>
         Effect.suspend(() => {
           if (running.get(claim.turnId) === entry) running.delete(claim.turnId)
-          // When it was handed back, that stands already.
-          const told = Exit.hasInterrupts(exit)
-            ? Deferred.succeed(entry.end, { _tag: "Lost" })
-            : Deferred.done(entry.end, exit)
-          return Effect.andThen(told, signal(claim.turnId))
+          return Effect.andThen(Deferred.done(entry.end, endOf(exit)), signal(claim.turnId))
         })
       // An earlier claim of this instance on the same turn is over: its fiber makes way.
       yield* FiberMap.run(
@@ -119,32 +151,59 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       return { end: Deferred.await(entry.end) }
     }, Effect.uninterruptible)
 
+    /** An interrupted turn was lost to someone else, or is handed back to the others. */
+    const endOf = (
+      exit: Exit.Exit<TurnEnd, StorageUnavailable>
+    ): Exit.Exit<TurnEnd, StorageUnavailable | ShuttingDown> => {
+      if (!Exit.hasInterrupts(exit)) return exit
+      return state === "drained" ? Exit.fail(new ShuttingDown()) : Exit.succeed({ _tag: "Lost" })
+    }
+
     const claims = (turns: Iterable<RunningTurn>) => [...turns].map((turn) => turn.claim)
 
     const renew = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      const held = claims([...running.values()].filter((turn) => now < turn.deadline))
+      const held = [...running.values()].filter((turn) => now < turn.deadline)
       if (held.length === 0) return
-      const lost = yield* repo.renew(held, leaseMillis)
-      // One that ended meanwhile is not running any more either: then there is nothing to remove.
-      yield* Effect.forEach(lost, (turnId) => FiberMap.remove(fibers, turnId), { discard: true })
+      const lost = yield* repo.renew(claims(held), leaseMillis).pipe(
+        // Well before the leases are over it is tried once more, should the connection have died.
+        Effect.timeoutOrElse({ duration: "4 seconds", orElse: () => Effect.fail(renewalTimedOut) }),
+        Effect.retry({ times: 1 })
+      )
+      for (const entry of held) {
+        const { turnId } = entry.claim
+        // Not a later claim of this instance on the same turn; and whoever cannot be interrupted at once holds up nobody.
+        if (lost.includes(turnId) && running.get(turnId) === entry) {
+          yield* Effect.forkIn(FiberMap.remove(fibers, turnId), scope)
+        }
+      }
+    })
+
+    /** Takes up a page of abandoned turns; answers whether there may be more. */
+    const recoverSome = Effect.gen(function* () {
+      const turns = yield* repo.abandoned(recoverAtOnce, leaseMillis)
+      // What still runs here is past its time, and about to end by itself.
+      const taken = yield* Effect.forEach(
+        turns.filter((turn) => !running.has(turn.turnId)),
+        (turn) =>
+          admit(
+            Effect.gen(function* () {
+              const outcome = yield* repo.takeUp(turn, yield* uuidV7, policy)
+              if (outcome._tag === "Claimed") yield* start(outcome.turn)
+              return outcome._tag !== "Running"
+            })
+          ).pipe(
+            // One that cannot be taken up must not keep the others from it.
+            Effect.catchCause((cause) =>
+              Effect.as(Effect.logWarning("An abandoned turn could not be taken up", cause), false)
+            )
+          )
+      )
+      return turns.length === recoverAtOnce && taken.some((done) => done)
     })
 
     const recover = Effect.gen(function* () {
-      if (draining) return
-      const turns = yield* repo.abandoned(recoverAtOnce, leaseMillis)
-      yield* Effect.forEach(
-        turns,
-        (turn) =>
-          Effect.uninterruptible(
-            Effect.gen(function* () {
-              if (draining) return
-              const outcome = yield* repo.takeUp(turn, yield* uuidV7, policy)
-              if (outcome._tag === "Claimed") yield* start(outcome.turn)
-            })
-          ),
-        { discard: true }
-      )
+      while (state === "open" && (yield* recoverSome));
     })
 
     const poll = Effect.gen(function* () {
@@ -160,14 +219,14 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
         Effect.repeat(Schedule.jittered(Schedule.spaced(every))),
         Effect.forkScoped
       )
+
+    const admit = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E | ShuttingDown> =>
+      Effect.flatMap(ready, () => Effect.flatMap(FiberSet.run(beginnings, Effect.scoped(beginning)), Fiber.join))
+
     yield* inBackground("Renewing leases", renewEvery, renew)
     yield* inBackground("Taking up abandoned turns", recoverEvery, recover)
     yield* inBackground("Waiting for turns of other instances", pollEvery, poll)
-    yield* inBackground(
-      "Forgetting deleted conversations",
-      forgetEvery,
-      repo.forgetDeleted(Duration.toMillis(forgetAfter))
-    )
+    yield* inBackground("Sweeping", sweepEvery, repo.sweep(Duration.toMillis(forgetAfter)))
 
     const awaitSettled = Effect.fnUntraced(function* (turn: TurnRef, patience: Duration.Duration) {
       const settled = yield* Deferred.make<void>()
@@ -186,27 +245,24 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       )
     })
 
-    const drain = Effect.gen(function* () {
-      draining = true
-      yield* FiberMap.awaitEmpty(fibers).pipe(
-        Effect.timeoutOrElse({ duration: settings.shutdownGrace, orElse: () => Effect.void })
-      )
-      const left = [...running.values()]
-      if (left.length === 0) return
-      yield* Effect.forEach(left, (turn) => Deferred.fail(turn.end, new ShuttingDown()), { discard: true })
-      yield* FiberMap.clear(fibers)
-      yield* repo.handBack(claims(left)).pipe(
-        Effect.retry({ schedule: Schedule.exponential("100 millis"), times: 4 }),
-        Effect.catchCause((cause) => Effect.logWarning("Turns could not be handed back: their leases run out", cause))
-      )
-    })
+    const drain = yield* Effect.cached(
+      Effect.gen(function* () {
+        state = "draining"
+        yield* Effect.andThen(FiberSet.awaitEmpty(beginnings), FiberMap.awaitEmpty(fibers)).pipe(
+          Effect.timeoutOrElse({ duration: settings.shutdownGrace, orElse: () => Effect.void })
+        )
+        state = "drained"
+        const left = claims(running.values())
+        if (left.length === 0) return
+        // Whoever cannot be interrupted in time is handed back as well: its fence is over then.
+        yield* FiberMap.clear(fibers).pipe(Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.void }))
+        yield* handBack(left)
+      })
+    )
     yield* Scope.addFinalizer(scope, drain)
 
-    return Turns.of({
-      start,
-      awaitSettled,
-      admit: Effect.suspend(() => (draining ? Effect.fail(new ShuttingDown()) : Effect.void)),
-      drain
-    })
+    return Turns.of({ start, awaitSettled, ready, admit, drain })
   })
 )
+
+const renewalTimedOut = new StorageUnavailable({ operation: "Turns.renew" })

@@ -56,7 +56,10 @@ export interface BeginRequest {
   readonly messageId: MessageId
   readonly content: string
   readonly context: TurnContext
-  /** Whether the turn is known to have begun before: then it is `Gone` when it is not there, and never begun anew. */
+  /**
+   * Whether this request has begun the turn, or waited for it, before. Then it is `Gone` when it is not there, and never
+   * begun anew; and when it failed, that is the answer.
+   */
   readonly begun: boolean
 }
 
@@ -219,6 +222,7 @@ export class ConversationRepo extends Context.Service<
      *
      * 1. The key exists: `KeyReused` for another fingerprint; `Completed`, `Running` or `Gone` as it stands; `Claimed`
      *    when its lease is over, or when it failed, may be taken up and is the last turn of its conversation; else `Failed`.
+     *    Who has waited for it (`begun`) gets its failure instead of taking it up.
      * 2. The conversation is not this user's: `NotFound`.
      * 3. Another turn of it runs: `Busy`, or `ClaimedOther` when its lease is over.
      * 4. Too many turns within a minute: `RateLimited`.
@@ -254,7 +258,10 @@ export class ConversationRepo extends Context.Service<
     readonly complete: (claim: Claim, request: CompleteRequest) => Effect.Effect<Completed | Lost, StorageUnavailable>
     /** Ends the turn without a reply. Sent again, it answers what is stored. */
     readonly fail: (claim: Claim, request: FailRequest) => Effect.Effect<Failed | Lost, StorageUnavailable>
-    /** Moves the leases of these claims on. Answers the turns whose claim is over. */
+    /**
+     * Moves the leases of these claims on. Answers the turns that someone else has taken up or that are gone; a turn that
+     * has ended under its claim is not among them.
+     */
     readonly renew: (
       claims: ReadonlyArray<Claim>,
       leaseMillis: number
@@ -266,15 +273,15 @@ export class ConversationRepo extends Context.Service<
       turns: ReadonlyArray<TurnRef>,
       leaseMillis: number
     ) => Effect.Effect<ReadonlyArray<TurnId>, StorageUnavailable>
-    /** Up to `limit` running turns whose lease is over. */
+    /** Up to `limit` running turns whose lease is over, those first that have waited longest. */
     readonly abandoned: (
       limit: number,
       leaseMillis: number
     ) => Effect.Effect<ReadonlyArray<TurnRef>, StorageUnavailable>
     /** Ends every lease: for an instance that knows itself to be the only one, at its start. */
     readonly expireLeases: Effect.Effect<void, StorageUnavailable>
-    /** Forgets the keys of conversations that were deleted so long ago. */
-    readonly forgetDeleted: (afterMillis: number) => Effect.Effect<void, StorageUnavailable>
+    /** Forgets what has had its time: the keys of conversations that were deleted so long ago, and old rate limits. */
+    readonly sweep: (afterMillis: number) => Effect.Effect<void, StorageUnavailable>
 
     /** Conversations, the most recently active first, from behind the given one. */
     readonly list: (

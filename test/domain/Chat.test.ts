@@ -537,7 +537,7 @@ describe("Turns", () => {
       yield* Effect.yieldNow
       const draining = yield* Effect.forkChild(turns.drain)
       yield* Effect.yieldNow
-      assert.strictEqual((yield* Effect.flip(turns.admit))._tag, "ShuttingDown")
+      assert.strictEqual((yield* Effect.flip(turns.ready))._tag, "ShuttingDown")
       assert.strictEqual((yield* Effect.flip(chat.send(message("Me too"))))._tag, "ShuttingDown")
       assert.strictEqual(draining.pollUnsafe(), undefined)
       yield* Deferred.succeed(thinking, undefined)

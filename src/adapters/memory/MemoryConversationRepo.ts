@@ -118,13 +118,14 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       return turn.attempts >= policy.maxAttempts ? failed(userId, abandon(userId, turn, now), false) : undefined
     }
 
-    const takeUp = (ref: TurnRef, holder: string, policy: TurnPolicy, byKey: boolean, now: number): TakeUpOutcome => {
+    const takeUp = (ref: TurnRef, holder: string, policy: TurnPolicy, by: Taker, now: number): TakeUpOutcome => {
       const { userId } = ref
       const turn = turnOf(ref)
       if (turn === undefined || turn.status === "deleted") return { _tag: "Gone" }
       if (turn.response !== null) return { _tag: "Completed", turnId: turn.id, body: turn.response }
       if (turn.status === "failed") {
-        if (!byKey || !mayRetry(userId, turn)) return failed(userId, turn, false)
+        const retryable = mayRetry(userId, turn)
+        if (by !== "key" || !retryable) return failed(userId, turn, by === "waiter" && retryable)
       } else {
         const held = heldOutcome(userId, turn, holder, policy, now)
         if (held !== undefined) return held
@@ -156,7 +157,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       })
       if (same === undefined) return request.begun ? { _tag: "Gone" } : undefined
       return same.fingerprint === request.fingerprint
-        ? takeUp(refOf(userId, same), request.holder, policy, true, now)
+        ? takeUp(refOf(userId, same), request.holder, policy, request.begun ? "waiter" : "key", now)
         : { _tag: "KeyReused" }
     }
 
@@ -168,7 +169,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       if (conversation === undefined) return { _tag: "NotFound" }
       const last = stateOf(users, userId).turns.get(conversation.lastTurnId)
       if (last?.status !== "running") return undefined
-      const outcome = takeUp(refOf(userId, last), request.holder, policy, false, now)
+      const outcome = takeUp(refOf(userId, last), request.holder, policy, "other", now)
       if (outcome._tag === "Claimed") return { _tag: "ClaimedOther", turn: outcome.turn }
       return outcome._tag === "Running" ? { _tag: "Busy", retryAfterMillis: outcome.retryAfterMillis } : undefined
     }
@@ -248,7 +249,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           })
           return claimed(userId, turn, policy)
         }),
-      takeUp: (turn, holder, policy) => now((now) => takeUp(turn, holder, policy, false, now)),
+      takeUp: (turn, holder, policy) => now((now) => takeUp(turn, holder, policy, "other", now)),
       step: (claim, request, execute, leaseMillis) =>
         transaction(
           claim.userId,
@@ -343,8 +344,8 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         now((now) =>
           claims.flatMap((claim): ReadonlyArray<TurnId> => {
             const turn = turnOf(claim)
-            if (turn?.status !== "running" || turn.fence !== claim.fence) return [claim.turnId]
-            putTurn(claim.userId, { ...turn, leaseUntil: now + leaseMillis })
+            if (turn === undefined || turn.status === "deleted" || turn.fence !== claim.fence) return [claim.turnId]
+            if (turn.status === "running") putTurn(claim.userId, { ...turn, leaseUntil: now + leaseMillis })
             return []
           })
         ),
@@ -377,9 +378,11 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             .flatMap(([userId, state]) =>
               [...state.turns.values()]
                 .filter((turn) => turn.status === "running" && !leaseHolds(turn, now, leaseMillis))
-                .map((turn) => ({ userId, conversationId: turn.conversationId, turnId: turn.id }))
+                .map((turn) => ({ ref: refOf(userId, turn), leaseUntil: turn.leaseUntil }))
             )
+            .sort((a, b) => (a.leaseUntil < b.leaseUntil ? -1 : 1))
             .slice(0, limit)
+            .map(({ ref }) => ref)
         ),
       expireLeases: now(() => {
         for (const [userId, state] of users) {
@@ -388,7 +391,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           }
         }
       }),
-      forgetDeleted: (afterMillis) =>
+      sweep: (afterMillis) =>
         now((now) => {
           for (const [userId, state] of users) {
             for (const turn of state.turns.values()) {
@@ -468,11 +471,20 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             }
           })
         ),
-      eraseUser: (userId) => now(() => void users.delete(userId)),
+      eraseUser: (userId) =>
+        now((now) => {
+          const { fullAt } = stateOf(users, userId)
+          users.delete(userId)
+          // A rate limit in force stays, or erasing would be a way around it.
+          if (fullAt > now) update(userId, () => ({ fullAt }))
+        }),
       check: Effect.void
     })
   })
 )
+
+/** Who takes a turn up: a new request under its key, one that has waited for it, or someone else. */
+type Taker = "key" | "waiter" | "other"
 
 /** A lease much further ahead than its length counts as over: the clock was set back. */
 const leaseHolds = (turn: TurnRow, now: number, leaseMillis: number): boolean =>

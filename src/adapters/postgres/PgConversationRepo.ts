@@ -1,4 +1,4 @@
-import { Array, DateTime, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { Array, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import {
   type Conversation,
@@ -21,7 +21,7 @@ import {
   type Page,
   type StoredCall
 } from "../../ports/ConversationRepo.ts"
-import { asStorage, isConflict, isLockTimeout, sqlDefectsAsFailures } from "./errors.ts"
+import { asStorage, isConflict, isLockTimeout, retryLocks, sqlDefectsAsFailures } from "./errors.ts"
 import { latestMigration, migrationsTable } from "./migrations.ts"
 
 const Ints = Schema.NullOr(Schema.Array(Schema.Int))
@@ -231,15 +231,6 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
 
     const first = (rows: ReadonlyArray<unknown>): unknown => rows[0]
 
-    // A begin or a take-up holds up whatever shares its connection, so it waits for a lock for 100 ms only, and then
-    // makes way before it tries again.
-    const retryLocks = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      Effect.retry(effect, {
-        schedule: Schedule.jittered(Schedule.spaced("50 millis")),
-        times: 30,
-        while: isLockTimeout
-      })
-
     const found = (conversationId: ConversationId) => (rows: ReadonlyArray<unknown>) =>
       Option.match(Array.head(decodeConversations(rows)), {
         onNone: () => Effect.fail(new ConversationNotFound({ conversationId })),
@@ -285,7 +276,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         ),
       takeUp: (turn, holder, policy) =>
         sql`select * from turn_take_up(${turn.userId}, ${turn.turnId}::uuid, ${holder}::uuid,
-          ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int, false)`.pipe(
+          ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int, false, false)`.pipe(
           retryLocks,
           Effect.flatMap((rows) => {
             const outcome = toOutcome(turn.userId, decodeOutcome(first(rows)))
@@ -400,12 +391,12 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         Effect.asVoid,
         asStorage("ConversationRepo.expireLeases")
       ),
-      forgetDeleted: (afterMillis) =>
-        sql`delete from turns where status = 'deleted'
-          and finished_at < clock_timestamp() - ${afterMillis}::float8 * interval '1 millisecond'`.pipe(
-          Effect.asVoid,
-          asStorage("ConversationRepo.forgetDeleted")
-        ),
+      sweep: (afterMillis) =>
+        Effect.andThen(
+          sql`delete from turns where status = 'deleted'
+            and finished_at < clock_timestamp() - ${afterMillis}::float8 * interval '1 millisecond'`,
+          sql`delete from rate_limits where full_at < clock_timestamp() - interval '1 hour'`
+        ).pipe(Effect.asVoid, asStorage("ConversationRepo.sweep")),
 
       // "created_at > '-infinity'" is what makes the index by activity fit: see migrations.ts.
       list: (userId, { after, limit }) =>
@@ -425,13 +416,15 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.get")
         ),
       rename: (userId, conversationId, title) =>
-        sql`update conversations set title = ${title} where user_id = ${userId} and id = ${conversationId}::uuid
-          returning id, title, created_at, updated_at`.pipe(
+        sql`select id, title, created_at, updated_at
+          from conversation_rename(${userId}, ${conversationId}::uuid, ${title})`.pipe(
+          retryLocks,
           Effect.flatMap(found(conversationId)),
           asStorage("ConversationRepo.rename")
         ),
       remove: (userId, conversationId) =>
         sql`select conversation_delete(${userId}, ${conversationId}::uuid) deleted`.pipe(
+          retryLocks,
           Effect.flatMap((rows) =>
             decodeDeleted(first(rows)).deleted ? Effect.void : Effect.fail(new ConversationNotFound({ conversationId }))
           ),
@@ -482,7 +475,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.messages")
         ),
       eraseUser: (userId) =>
-        sql`select user_erase(${userId})`.pipe(Effect.asVoid, asStorage("ConversationRepo.eraseUser")),
+        sql`select user_erase(${userId})`.pipe(retryLocks, Effect.asVoid, asStorage("ConversationRepo.eraseUser")),
       check: sql`select max(migration_id) latest from ${sql(migrationsTable)}`.pipe(
         Effect.flatMap((rows) => {
           const [row] = decodeMigrations(rows)

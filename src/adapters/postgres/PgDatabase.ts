@@ -40,8 +40,16 @@ export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClie
     multiplex: true,
     prepare: options.prepare,
     stream: () => watched(connect(options.url), options.silenceMillis ?? 15_000),
-    // A plan that was made while a table was empty would scan it whole until the next analyze.
-    ...(options.prepare && { startupParameters: { enable_seqscan: "off", statement_timeout: "20000" } })
+    // A plan that was made while a table was empty would scan it whole until the next analyze: hence enable_seqscan.
+    ...(options.prepare && {
+      startupParameters: {
+        enable_seqscan: "off",
+        // Before the connection is given up with all that shares it.
+        statement_timeout: "10s",
+        // The functions count on seeing what was committed while they waited for a lock, whatever the role's default is.
+        default_transaction_isolation: "read committed"
+      }
+    })
   })
 
 /**

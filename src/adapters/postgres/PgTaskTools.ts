@@ -3,7 +3,7 @@ import { SqlClient, type SqlError } from "effect/sql"
 import { type StorageUnavailable, TaskNotFound } from "../../domain/model/Errors.ts"
 import { type Task, TaskId } from "../../domain/model/Task.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
-import { asStorage } from "./errors.ts"
+import { asStorage, retryLocks } from "./errors.ts"
 
 const Row = Schema.Struct({
   id: TaskId,
@@ -46,7 +46,7 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
         taskId: TaskId,
         statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
       ): Effect.Effect<Task, TaskNotFound | StorageUnavailable> =>
-        Effect.flatMap(storage(Effect.map(statement, toTasks)), (tasks) =>
+        Effect.flatMap(storage(Effect.map(retryLocks(statement), toTasks)), (tasks) =>
           Effect.mapError(Effect.fromOption(Array.head(tasks)), () => new TaskNotFound({ taskId }))
         )
     }
@@ -58,6 +58,7 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
     return TaskTools.of({
       add: (userId, task) =>
         sql`select ${columns} from task_add(${userId}, ${task.title}, ${task.description}::text)`.pipe(
+          retryLocks,
           Effect.map((rows) => Array.getUnsafe(toTasks(rows), 0)),
           asStorage("TaskTools.add")
         ),
@@ -76,27 +77,15 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
       get: (userId, taskId) =>
         oneGot(taskId, sql`select ${columns} from tasks where user_id = ${userId} and id = ${taskId}::int`),
       complete: (userId, taskId) =>
-        oneCompleted(
-          taskId,
-          sql`update tasks set completed = true,
-            updated_at = case when completed then updated_at else clock_timestamp() end
-          where user_id = ${userId} and id = ${taskId}::int returning ${columns}`
-        ),
+        oneCompleted(taskId, sql`select ${columns} from task_complete(${userId}, ${taskId}::int)`),
       update: (userId, taskId, patch) =>
         oneUpdated(
           taskId,
-          sql`update tasks set title = coalesce(${patch.title ?? null}::text, title),
-            description = case when ${patch.description !== undefined}::boolean
-              then ${patch.description ?? null}::text else description end,
-            completed = coalesce(${patch.completed ?? null}::boolean, completed),
-            updated_at = clock_timestamp()
-          where user_id = ${userId} and id = ${taskId}::int returning ${columns}`
+          sql`select ${columns} from task_update(${userId}, ${taskId}::int, ${patch.title ?? null}::text,
+            ${patch.description !== undefined}::boolean, ${patch.description ?? null}::text,
+            ${patch.completed ?? null}::boolean)`
         ),
-      remove: (userId, taskId) =>
-        oneRemoved(
-          taskId,
-          sql`delete from tasks where user_id = ${userId} and id = ${taskId}::int returning ${columns}`
-        )
+      remove: (userId, taskId) => oneRemoved(taskId, sql`select ${columns} from task_remove(${userId}, ${taskId}::int)`)
     })
   })
 )

@@ -1,7 +1,8 @@
-import { Cause, Effect, Predicate, Result, Schema } from "effect"
+import { Cause, Effect, Predicate, Result, Schedule, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import { StorageUnavailable } from "../../domain/model/Errors.ts"
 
+const isUnavailable = Schema.is(StorageUnavailable)
 const isSqlError = Schema.is(SqlError.SqlError)
 
 /** The SQLSTATE that the server gave, if it was the server that spoke. */
@@ -22,13 +23,26 @@ const isBug = (error: SqlError.SqlError): boolean => {
   }
 }
 
-/** Whether the transaction fell to a deadlock or a conflict, so that the same again is likely to succeed. */
-export const isConflict = (error: unknown): error is SqlError.SqlError =>
-  isSqlError(error) && (error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError")
+/** Whether a transaction fell to a deadlock or a conflict, so that the same again is likely to succeed. */
+export const isConflict = (error: unknown): boolean => {
+  if (isUnavailable(error)) return isConflict(error.cause) // one of a tool's, inside the transaction
+  return isSqlError(error) && (error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError")
+}
 
 /** Whether a lock was not to be had in time. */
 export const isLockTimeout = (error: unknown): error is SqlError.SqlError =>
   isSqlError(error) && error.reason._tag === "LockTimeoutError"
+
+/**
+ * Tries again what fell to a lock or to a deadlock. A statement holds up whatever shares its connection, so it waits for a
+ * lock for a moment only, and then makes way before it tries again.
+ */
+export const retryLocks = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.retry(effect, {
+    schedule: Schedule.jittered(Schedule.spaced("50 millis")),
+    times: 30,
+    while: (error) => isLockTimeout(error) || isConflict(error)
+  })
 
 /**
  * A connection that breaks inside a transaction comes out as a defect: that of the rollback, which cannot be sent any

@@ -5,6 +5,9 @@ import { Migrator, SqlClient } from "effect/sql"
 export const migrationsTable = "turnkeeper_migrations"
 
 /*
+ * No write waits for a lock for longer than a second, but for the step, which has a connection of its own: whatever
+ * shares a connection with it would wait as well.
+ *
  * One lock order everywhere: conversation, turn, the user's counter, tasks. Every time is clock_timestamp(), never now():
  * a statement may have waited for a lock. Every key begins with user_id. Functions keep their plans on the indexes
  * (enable_seqscan = off): a plan that was made while a table was empty would scan it whole until the next analyze.
@@ -184,7 +187,7 @@ const functions = [
   // Takes a turn up, or tells how it stands. What needs no decision is told without a lock; the rest is decided under
   // the locks, on the row as it is then.
   `create function turn_take_up(p_user text, p_turn uuid, p_holder uuid, p_lease_ms int, p_window int,
-    p_max_attempts int, p_by_key boolean)
+    p_max_attempts int, p_by_key boolean, p_begun boolean)
   returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
   declare o turn_outcome; t turns; v_last uuid; v_now timestamptz;
   begin
@@ -214,6 +217,9 @@ const functions = [
     end loop;
     if t.status = 'running' and t.holder = p_holder then
       return turn_claimed(p_user, p_turn, p_window); -- this very request was here before, and its answer was lost
+    end if;
+    if t.status = 'failed' and p_begun then
+      return turn_failed(p_user, p_turn, v_last = t.id); -- who waited for it takes its failure for the answer
     end if;
     if t.status = 'failed' and (not p_by_key or not t.retryable or v_last is distinct from t.id) then
       return turn_failed(p_user, p_turn, false);
@@ -260,7 +266,7 @@ const functions = [
           o.outcome := 'key_reused';
           return o;
         end if;
-        return turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, true);
+        return turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, true, p_begun);
       end if;
       if p_begun then
         o.outcome := 'gone';
@@ -277,7 +283,7 @@ const functions = [
         end if;
         select * into t from turns x where x.user_id = p_user and x.id = v_last;
         if t.status = 'running' and (p_key is null or t.idempotency_key is distinct from p_key) then
-          o := turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, false);
+          o := turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, false, false);
           if o.outcome = 'claimed' then
             o.outcome := 'claimed_other';
             return o;
@@ -295,6 +301,10 @@ const functions = [
       if p_per_minute is not null then
         select r.full_at into v_full_at from rate_limits r where r.user_id = p_user;
         if v_full_at > v_now + interval '1 minute' - v_each then
+          if p_key is not null then -- a rival may have begun this very turn meanwhile, and have used the allowance up
+            perform 1 from turns x where x.user_id = p_user and x.idempotency_key = p_key;
+            continue when found;
+          end if;
           o.outcome := 'rate_limited';
           o.retry_ms := ceil(extract(epoch from v_full_at - v_now - interval '1 minute' + v_each) * 1000);
           return o;
@@ -390,7 +400,7 @@ const functions = [
   `create function turn_complete(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int,
     p_message uuid, p_content text, p_response text, p_prompt_tokens int, p_completion_tokens int,
     out outcome text, out body text)
-  language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
   declare v_seq int; v_now timestamptz;
   begin
     outcome := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
@@ -414,7 +424,7 @@ const functions = [
 
   `create function turn_fail(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_failure text,
     p_retryable boolean, p_prompt_tokens int, p_completion_tokens int)
-  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
   declare o turn_outcome; v text := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
   begin
     if v = 'ok' then
@@ -433,7 +443,7 @@ const functions = [
   end $$`,
 
   // All of an instance's turns in one statement. Rows locked by an open step are skipped: the step moves its own lease.
-  // Answers those whose claim is over.
+  // Answers those that others have now, or that are gone; not those that ended under this very claim.
   `create function turns_renew(p_users text[], p_turns uuid[], p_fences int[], p_lease_ms int)
   returns setof uuid language plpgsql set enable_seqscan = off as $$
   begin
@@ -444,11 +454,11 @@ const functions = [
       where t.user_id = l.user_id and t.id = l.id;
     return query select h.id from unnest(p_users, p_turns, p_fences) h(user_id, id, fence)
       where not exists (select 1 from turns x
-        where x.user_id = h.user_id and x.id = h.id and x.fence = h.fence and x.status = 'running');
+        where x.user_id = h.user_id and x.id = h.id and x.fence = h.fence and x.status <> 'deleted');
   end $$`,
 
   `create function turns_hand_back(p_users text[], p_turns uuid[], p_fences int[])
-  returns void language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  returns void language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
   begin
     update turns t set lease_until = '-infinity', fence = t.fence + 1, attempts = t.attempts - 1
       from (select x.user_id, x.id from unnest(p_users, p_turns, p_fences) h(user_id, id, fence)
@@ -472,12 +482,12 @@ const functions = [
   begin
     return query select t.user_id, t.conversation_id, t.id from turns t
       where t.status = 'running' and not lease_holds(t.lease_until, clock_timestamp(), p_lease_ms)
-      limit p_limit;
+      order by t.lease_until limit p_limit;
   end $$`,
 
   // A key outlives its conversation without any content, so that a late retry is told that it is gone.
   `create function conversation_delete(p_user text, p_conversation uuid)
-  returns boolean language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  returns boolean language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
   declare v_turns uuid[];
   begin
     perform 1 from conversations c where c.user_id = p_user and c.id = p_conversation for update;
@@ -492,21 +502,34 @@ const functions = [
     return true;
   end $$`,
 
+  // Only what is there at the beginning goes: what begins meanwhile stays whole. A rate limit in force stays until it is
+  // swept, or erasing would be a way around it.
   `create function user_erase(p_user text)
-  returns void language plpgsql set enable_seqscan = off set lock_timeout = '5s' as $$
+  returns void language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  declare v_conversations uuid[]; v_turns uuid[];
   begin
-    perform 1 from conversations c where c.user_id = p_user order by c.id for update;
-    perform 1 from turns t where t.user_id = p_user order by t.id for update;
+    select array_agg(x.id) into v_conversations from (
+      select c.id from conversations c where c.user_id = p_user order by c.id for update) x;
+    select array_agg(x.id) into v_turns from (
+      select t.id from turns t where t.user_id = p_user
+        and (t.status = 'deleted' or t.conversation_id = any (v_conversations)) order by t.id for update) x;
     perform 1 from user_counters u where u.user_id = p_user for update;
     delete from tasks t where t.user_id = p_user;
-    delete from conversations c where c.user_id = p_user;
-    delete from turns t where t.user_id = p_user;
+    delete from conversations c where c.user_id = p_user and c.id = any (v_conversations);
+    delete from turns t where t.user_id = p_user and t.id = any (v_turns);
     delete from user_counters u where u.user_id = p_user;
-    delete from rate_limits r where r.user_id = p_user;
+    delete from rate_limits r where r.user_id = p_user and r.full_at <= clock_timestamp();
+  end $$`,
+
+  `create function conversation_rename(p_user text, p_conversation uuid, p_title text)
+  returns setof conversations language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  begin
+    return query update conversations c set title = p_title
+      where c.user_id = p_user and c.id = p_conversation returning c.*;
   end $$`,
 
   `create function task_add(p_user text, p_title text, p_description text)
-  returns tasks language plpgsql set enable_seqscan = off as $$
+  returns tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
   declare v_id int; v_now timestamptz; v_task tasks;
   begin
     insert into user_counters as u (user_id, next_task_id) values (p_user, 2)
@@ -515,6 +538,31 @@ const functions = [
     insert into tasks as t (user_id, id, title, description, created_at, updated_at)
       values (p_user, v_id, p_title, p_description, v_now, v_now) returning t.* into v_task;
     return v_task;
+  end $$`,
+
+  `create function task_complete(p_user text, p_id int)
+  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  begin
+    return query update tasks t set completed = true,
+        updated_at = case when t.completed then t.updated_at else clock_timestamp() end
+      where t.user_id = p_user and t.id = p_id returning t.*;
+  end $$`,
+
+  // A null leaves the title and the completion as they are; a description may itself be null, so a flag tells.
+  `create function task_update(p_user text, p_id int, p_title text, p_describe boolean, p_description text,
+    p_completed boolean)
+  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  begin
+    return query update tasks t set title = coalesce(p_title, t.title),
+        description = case when p_describe then p_description else t.description end,
+        completed = coalesce(p_completed, t.completed), updated_at = clock_timestamp()
+      where t.user_id = p_user and t.id = p_id returning t.*;
+  end $$`,
+
+  `create function task_remove(p_user text, p_id int)
+  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  begin
+    return query delete from tasks t where t.user_id = p_user and t.id = p_id returning t.*;
   end $$`
 ]
 
