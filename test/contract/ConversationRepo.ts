@@ -698,6 +698,68 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
       })
     )
 
+    it.effect("gives a failure to whoever waited for the turn, instead of the turn", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const turn = yield* claim(user, { idempotencyKey: key("k") })
+        yield* fail(turn, true)
+        const waited = yield* begin(user, { idempotencyKey: key("k"), begun: true })
+        assert(waited._tag === "Failed")
+        assert.strictEqual(waited.turn.retryable, true)
+        const next = yield* claim(user, inConversation(turn))
+        yield* complete(next)
+        const late = yield* begin(user, { idempotencyKey: key("k"), begun: true })
+        assert(late._tag === "Failed")
+        assert.strictEqual(late.turn.retryable, false)
+        yield* repo.check
+      })
+    )
+
+    it.effect("limits no repetition of a request", () =>
+      Effect.gen(function* () {
+        const user = yield* newUser
+        const outcomes = yield* Effect.replicateEffect(
+          begin(user, { idempotencyKey: key("k") }, { ...policy, turnsPerMinute: 1 }),
+          10,
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(outcomes.map((outcome) => outcome._tag).toSorted(), [
+          "Claimed",
+          ...Array.from({ length: 9 }, () => "Running")
+        ])
+      })
+    )
+
+    it.effect("leaves whole what begins while its user is erased", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const beginThree = Effect.replicateEffect(
+          Effect.flatMap(claim(user), (turn) => Effect.as(step(turn), turn)),
+          3,
+          { concurrency: "unbounded" }
+        )
+        // With its conversation a turn is there, and without it there is none.
+        const checkWhole = Effect.fnUntraced(function* (turn: ClaimedTurn, there: boolean) {
+          const ended = yield* complete({ ...turn, steps: 1 })
+          assert.isTrue(there || ended._tag === "Lost")
+          const messages = there ? yield* messagesOf(turn) : []
+          assert.strictEqual(messages.length, there ? (ended._tag === "Completed" ? 2 : 1) : 0)
+        })
+        for (let round = 0; round < 10; round++) {
+          const [turns] = yield* Effect.all([beginThree, repo.eraseUser(user)], { concurrency: "unbounded" })
+          const { items } = yield* repo.list(user, { limit: 100, after: Option.none() })
+          yield* Effect.forEach(turns, (turn) =>
+            checkWhole(
+              turn,
+              items.some((item) => item.id === turn.claim.conversationId)
+            )
+          )
+        }
+      })
+    )
+
     it.effect("lists conversations by activity, page by page", () =>
       Effect.gen(function* () {
         const repo = yield* ConversationRepo

@@ -586,4 +586,129 @@ describe("Turns", () => {
       assert.deepStrictEqual(yield* Fiber.join(fiber), { body: "{}", replayed: true })
     }).pipe(Effect.provide(repositories))
   )
+
+  it.effect("lets those who waited have the failure, instead of asking the model again for each", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([overloaded, overloaded, overloaded])
+      const fiber = yield* Effect.forkChild(
+        Effect.replicateEffect(Effect.flip(chat.send(message("Hello", { key: "k" }))), 10, { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust("10 seconds")
+      const errors = yield* Fiber.join(fiber)
+      assert.isTrue(errors.every((error) => error._tag === "TurnFailed" && error.retryable))
+      assert.strictEqual(model.prompts.length, 3)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("does not end a turn that it has taken up again, by news of its earlier claim", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const asked = yield* Deferred.make<void>()
+      const late = yield* Deferred.make<void>()
+      const thought = yield* Deferred.make<void>()
+      const { chat, model } = yield* Effect.provideService(
+        instance([hangs, () => Effect.as(Deferred.await(thought), says("Here."))]),
+        ConversationRepo,
+        {
+          ...repo,
+          renew: (claims, lease) =>
+            Effect.andThen(
+              Effect.andThen(Deferred.succeed(asked, undefined), Deferred.await(late)),
+              repo.renew(claims, lease)
+            )
+        }
+      )
+      const request = message("Hello", { key: "k" })
+      const first = yield* Effect.forkChild(chat.send(request))
+      yield* TestClock.adjust("6 seconds")
+      yield* Deferred.await(asked) // the renewal of the first claim is under way
+      yield* repo.expireLeases
+      const second = yield* Effect.forkChild(chat.send(request))
+      yield* until(Effect.sync(() => model.prompts.length === 2))
+      yield* Deferred.succeed(late, undefined)
+      yield* Effect.replicateEffect(Effect.yieldNow, 100) // the news is told
+      yield* Deferred.succeed(thought, undefined)
+      assert.strictEqual(replyOf(yield* Fiber.join(second)).message, "Here.")
+      assert.strictEqual((yield* Fiber.join(first)).body, (yield* Fiber.join(second)).body)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("renews the leases of all while one of its turns cannot be interrupted", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const stuck = yield* Deferred.make<void>()
+      const { chat } = yield* instance(
+        [() => Effect.uninterruptible(Effect.as(Deferred.await(stuck), says("1"))), hangs],
+        {
+          shutdownGrace: Duration.zero
+        }
+      )
+      yield* Effect.forkChild(Effect.exit(chat.send(message("one", { key: "one" }))))
+      yield* Effect.forkChild(Effect.exit(chat.send(message("two", { key: "two" }))))
+      yield* Effect.yieldNow
+      const [one] = (yield* repo.list(ada.id, { limit: 1, after: Option.none() })).items
+      assert(one !== undefined)
+      yield* repo.expireLeases
+      const [taken] = yield* repo.abandoned(1, leaseMillis)
+      assert(taken !== undefined)
+      yield* repo.takeUp(taken, yield* uuidV7, policy) // someone else has the one that cannot be interrupted, or the other
+      for (let i = 0; i < 6; i++) {
+        yield* TestClock.adjust("5 seconds")
+        yield* repo.renew([{ ...taken, fence: 2 }], leaseMillis)
+      }
+      assert.deepStrictEqual(yield* repo.abandoned(10, leaseMillis), [])
+      yield* Deferred.succeed(stuck, undefined)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("takes up all that was left behind, though one cannot be taken up", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const turns = yield* Effect.forEach(Array.from({ length: 35 }), (_, i) => leftBehind(`message ${i}`))
+      yield* repo.expireLeases
+      const [bad] = turns
+      yield* Effect.provideService(instance(Array.from({ length: 34 }, () => says("Done."))), ConversationRepo, {
+        ...repo,
+        takeUp: (turn, holder, rules) =>
+          turn.turnId === bad?.claim.turnId ? Effect.die("a bad row") : repo.takeUp(turn, holder, rules)
+      })
+      const left = Effect.map(repo.abandoned(100, leaseMillis), (refs) => refs.map((ref) => ref.turnId))
+      yield* TestClock.adjust("1 second") // less than the loop's pause
+      yield* until(Effect.map(left, (ids) => ids.length === 1))
+      assert.deepStrictEqual(yield* left, [bad?.claim.turnId])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("hands back a turn whose beginning was answered only after it was drained", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const answered = yield* Deferred.make<void>()
+      const { chat, turns } = yield* Effect.provideService(
+        instance([], { shutdownGrace: Duration.seconds(1) }),
+        ConversationRepo,
+        { ...repo, begin: (request, rules) => Effect.tap(repo.begin(request, rules), () => Deferred.await(answered)) }
+      )
+      const fiber = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+      yield* Effect.yieldNow
+      const draining = yield* Effect.forkChild(turns.drain)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(draining)
+      yield* Deferred.succeed(answered, undefined)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "ShuttingDown")
+      assert.strictEqual((yield* repo.abandoned(10, leaseMillis)).length, 1)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("gives up a store that does not answer to the beginning of a turn", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const { chat } = yield* Effect.provideService(instance([]), ConversationRepo, {
+        ...repo,
+        begin: () => Effect.never
+      })
+      const fiber = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+      yield* TestClock.adjust("12 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "StorageUnavailable")
+    }).pipe(Effect.provide(repositories))
+  )
 })

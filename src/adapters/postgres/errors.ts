@@ -39,8 +39,7 @@ export const isLockTimeout = (error: unknown): error is SqlError.SqlError =>
  */
 export const retryLocks = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.retry(effect, {
-    schedule: Schedule.jittered(Schedule.spaced("50 millis")),
-    times: 30,
+    schedule: Schedule.spaced("50 millis").pipe(Schedule.jittered, Schedule.upTo({ duration: "4 seconds" })),
     while: (error) => isLockTimeout(error) || isConflict(error)
   })
 
