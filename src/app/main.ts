@@ -1,5 +1,5 @@
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
-import { Cause, ConfigProvider, Console, Effect, Layer, References, Result } from "effect"
+import { Cause, ConfigProvider, Console, Effect, Exit, Layer, References, Result } from "effect"
 import * as Config from "./Config.ts"
 import * as Service from "./Service.ts"
 
@@ -30,11 +30,21 @@ const program = Effect.gen(function* () {
   })
 )
 
-const describe = (error: { readonly message: string; readonly cause?: unknown }): string => {
-  const { cause } = error
-  return cause instanceof Error && cause.message !== error.message
-    ? `${error.message} (${describe(cause)})`
-    : error.message
+/** What went wrong, from the outside to the cause, each thing once. */
+const describe = (error: unknown): string => {
+  const told: Array<string> = []
+  for (let at: unknown = error; at instanceof Error && told.length < 5; at = at.cause) {
+    const message = at.message === "" && "code" in at ? String(at.code) : at.message
+    if (message !== "" && !told.some((earlier) => earlier.includes(message))) told.push(message)
+  }
+  return told.join(": ")
 }
 
-NodeRuntime.runMain(program, { disableErrorReporting: true })
+// The first signal ends the service cleanly, which may take as long as its turns; a second one ends it at once, as a
+// crash would: other instances, or the next start, go on with what is left.
+process.once("SIGINT", () => process.once("SIGINT", () => process.exit(130)))
+
+NodeRuntime.runMain(program, {
+  disableErrorReporting: true,
+  teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+})

@@ -157,7 +157,11 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           if (steps >= maxModelCalls) return yield* fail({ code: "step_limit" }, false)
           const result = yield* Effect.result(think())
           if (result._tag === "Failure") {
-            const { reason } = result.failure
+            const { cause, reason } = result.failure
+            // For the operator, who may have to mend it; what was said is not in it.
+            yield* Effect.logWarning(`The model failed: ${reason}`, ...(cause === undefined ? [] : [cause])).pipe(
+              Effect.annotateLogs({ turnId: claim.turnId })
+            )
             return yield* fail({ code: "model_failed", reason }, isRetryableReason(reason))
           }
           const completion = result.success

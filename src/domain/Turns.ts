@@ -248,12 +248,18 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     const drain = yield* Effect.cached(
       Effect.gen(function* () {
         state = "draining"
+        if (running.size > 0) {
+          yield* Effect.logInfo(
+            `Shutting down: ${running.size} running turns have ${Duration.format(settings.shutdownGrace)} to end`
+          )
+        }
         yield* Effect.andThen(FiberSet.awaitEmpty(beginnings), FiberMap.awaitEmpty(fibers)).pipe(
           Effect.timeoutOrElse({ duration: settings.shutdownGrace, orElse: () => Effect.void })
         )
         state = "drained"
         const left = claims(running.values())
         if (left.length === 0) return
+        yield* Effect.logInfo(`Shutting down: ${left.length} turns are handed back`)
         // Whoever cannot be interrupted in time is handed back as well: its fence is over then.
         yield* FiberMap.clear(fibers).pipe(Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.void }))
         yield* handBack(left)

@@ -70,7 +70,7 @@ describe("the embedded service", () => {
           ]),
           [[1, "Buy groceries", true]]
         )
-        assert.strictEqual(yield* second.end("SIGINT"), 130)
+        assert.strictEqual(yield* second.end("SIGINT"), 0)
       }).pipe(Effect.scoped),
     60_000
   )
@@ -86,10 +86,13 @@ describe("the embedded service", () => {
       const unusable = yield* startInVain({ DATA_DIR: join(file, "data") })
       assert.strictEqual(unusable.code, 1)
       assert.include(unusable.output, "cannot be opened")
+      const nowhere = yield* startInVain({ DATA_DIR: "/proc/turnkeeper/data" })
+      assert.strictEqual(nowhere.code, 1)
+      assert.include(nowhere.output, "cannot be opened")
       const away = yield* startInVain({ DATABASE_URL: "postgres://postgres@127.0.0.1:1/postgres" })
       assert.strictEqual(away.code, 1)
-      assert.include(away.output, "turnkeeper cannot start")
-      for (const { output } of [wrong, unusable, away]) assert.notMatch(output, /\n {4}at /)
+      assert.include(away.output, "ECONNREFUSED")
+      for (const { output } of [wrong, unusable, nowhere, away]) assert.notMatch(output, /\n {4}at /)
     }).pipe(Effect.scoped)
   )
 })

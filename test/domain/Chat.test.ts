@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Option, Scope } from "effect"
+import { Deferred, Duration, Effect, Fiber, Logger, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import { failedNote } from "../../src/domain/History.ts"
@@ -210,6 +210,20 @@ describe("Chat", () => {
       assert.strictEqual(error.retryable, retryable)
       assert.strictEqual(model.prompts.length, tries)
       assert.deepStrictEqual(yield* talk(error.conversationId), [["user", "Hello"]])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("tells the operator why the model failed, and nothing of what was said", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void lines.push(JSON.stringify(message)))])
+      const { chat } = yield* instance([
+        new ModelFailed({ reason: "misconfigured", cause: new Error("status 401") })
+      ]).pipe(Effect.provide(logger))
+      yield* Effect.exit(chat.send(message("my secret plan"))).pipe(Effect.provide(logger))
+      assert.strictEqual(lines.length, 1)
+      assert.include(lines[0], "misconfigured")
+      assert.notInclude(lines[0], "secret")
     }).pipe(Effect.provide(repositories))
   )
 

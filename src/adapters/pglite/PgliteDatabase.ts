@@ -1,7 +1,7 @@
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- beside node:sqlite, which is synchronous too
-import { mkdirSync } from "node:fs"
+import { existsSync, mkdirSync } from "node:fs"
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- as above
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- the driver asks for a Duplex
 import { Duplex } from "node:stream"
@@ -23,7 +23,7 @@ export class DataDirUnusable extends Schema.TaggedError<DataDirUnusable>()("Data
   cause: Schema.Defect()
 }) {
   override get message() {
-    return `The data in ${this.dataDir} cannot be opened: ${String(this.cause)}`
+    return `The data in ${this.dataDir} cannot be opened`
   }
 }
 
@@ -70,6 +70,13 @@ const vacuuming = Layer.effectDiscard(
 
 const unusable = (dataDir: string) => (cause: unknown) => new DataDirUnusable({ dataDir, cause })
 
+/** Node's own recursion never ends where a parent exists in which nothing can be made. */
+const makeFolder = (folder: string): void => {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  mkdirSync(folder)
+}
+
 /**
  * PGlite would open a folder twice and corrupt it. An exclusive transaction of SQLite in a file beside it is a lock that
  * the operating system takes away from a process that is killed.
@@ -79,7 +86,7 @@ const lock = (dataDir: string): Effect.Effect<void, DataDirLocked | DataDirUnusa
     const file = yield* Effect.acquireRelease(
       Effect.try({
         try: () => {
-          mkdirSync(dataDir, { recursive: true })
+          makeFolder(dataDir)
           return new DatabaseSync(join(dataDir, "lock.sqlite"))
         },
         catch: unusable(dataDir)
