@@ -9,6 +9,7 @@ import {
   Fiber,
   FiberMap,
   FiberSet,
+  Latch,
   Layer,
   Schedule,
   Scope
@@ -97,6 +98,8 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     const fibers = yield* FiberMap.make<TurnId, void, never>()
     const running = new Map<TurnId, RunningTurn>()
     const waiting = new Map<TurnId, { readonly turn: TurnRef; readonly signals: Set<Deferred.Deferred<void>> }>()
+    /** Open while anybody waits: nothing is polled for nobody. */
+    const awaited = yield* Latch.make()
     let state: "open" | "draining" | "drained" = "open"
 
     const ready = Effect.suspend(() => (state === "open" ? Effect.void : Effect.fail(new ShuttingDown())))
@@ -207,6 +210,8 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     })
 
     const poll = Effect.gen(function* () {
+      if (waiting.size === 0) yield* awaited.close
+      yield* awaited.await
       const turns = [...waiting.values()].map((entry) => entry.turn).filter((turn) => !running.has(turn.turnId))
       if (turns.length === 0) return
       const settled = yield* repo.settled(turns, leaseMillis)
@@ -233,6 +238,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       const entry = waiting.get(turn.turnId) ?? { turn, signals: new Set() }
       entry.signals.add(settled)
       waiting.set(turn.turnId, entry)
+      yield* awaited.open
       return yield* Deferred.await(settled).pipe(
         Effect.as(true),
         Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.succeed(false) }),

@@ -1,0 +1,139 @@
+import { Effect, type Option, Schema } from "effect"
+import type { ConversationRow, UserState } from "../../src/adapters/memory/MemoryStore.ts"
+import { toPromptMessages } from "../../src/domain/History.ts"
+import type { ConversationId } from "../../src/domain/model/Conversation.ts"
+import { type IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
+import type { User, UserId } from "../../src/domain/model/User.ts"
+import { leaseMillis } from "../../src/domain/TurnPolicy.ts"
+import type { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { invalidRequest } from "../support/model-server.ts"
+
+/** What a client has written down. */
+export interface Ledger {
+  readonly user: User
+  /** Its name, which stands in all that it asks for. */
+  readonly name: string
+  readonly sent: Array<{
+    readonly key: IdempotencyKey
+    readonly text: string
+    readonly conversationId: Option.Option<ConversationId>
+    /** Every answer of 200 that it got. */
+    readonly bodies: Array<string>
+    /** How it ended, as far as the client knows. */
+    ended: "completed" | "failed" | undefined
+  }>
+}
+
+const decodeReply = Schema.decodeUnknownSync(Schema.fromJsonString(TurnReply))
+const decodeArguments = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ title: Schema.String })))
+
+/** Everything that must hold when all is over; each breach in words. */
+export const check = (
+  users: ReadonlyMap<UserId, UserState>,
+  ledgers: ReadonlyArray<Ledger>,
+  repo: ConversationRepo["Service"]
+): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.gen(function* () {
+    const abandoned = yield* Effect.orDie(repo.abandoned(100, leaseMillis))
+    return [
+      ...abandoned.map(({ turnId }) => `the turn ${turnId} runs past its lease`),
+      ...[...users].flatMap(([userId, state]) => checkUser(userId, state)),
+      ...ledgers.flatMap((ledger) => checkLedger(ledger, users.get(ledger.user.id)))
+    ]
+  })
+
+const checkUser = (userId: UserId, state: UserState): ReadonlyArray<string> => {
+  const conversations = [...state.conversations.values()]
+  const added = conversations
+    .flatMap((conversation) => conversation.calls)
+    .filter((call) => call.toolName === "add_task" && call.status === "success")
+    .map((call) => decodeArguments(call.arguments).title)
+    .toSorted()
+  const titles = [...state.tasks.values()].map((task) => task.title).toSorted()
+  return [
+    ...(JSON.stringify(added) === JSON.stringify(titles)
+      ? []
+      : [`${userId} has tasks ${titles.join(" ")} by calls ${added.join(" ")}`]),
+    ...titles.filter((title, i) => titles.indexOf(title) !== i).map((title) => `${userId} has the task ${title} twice`),
+    ...titles.filter((title) => !title.startsWith(userId)).map((title) => `${userId} has someone else's task ${title}`),
+    ...conversations.flatMap((conversation) => checkConversation(userId, conversation, state))
+  ]
+}
+
+const checkConversation = (userId: UserId, row: ConversationRow, state: UserState): ReadonlyArray<string> => {
+  const where = `the conversation ${row.id} of ${userId}`
+  const prompt = {
+    model: "gpt-4",
+    messages: [
+      { role: "system", content: "s" },
+      ...toPromptMessages(
+        {
+          messages: [...row.messages, { seq: row.messages.length + 1, role: "user", content: "and now" }],
+          steps: row.steps,
+          calls: row.calls
+        },
+        row.messages.length + 1,
+        { tokens: 1_000_000, halved: false }
+      ).map((message) => {
+        if (message.role === "tool") return { role: "tool", tool_call_id: message.toolCallId, content: message.content }
+        if (message.role === "user" || message.toolCalls.length === 0) {
+          return { role: message.role, content: message.content }
+        }
+        return {
+          role: "assistant",
+          content: message.content === "" ? null : message.content,
+          tool_calls: message.toolCalls.map((call) => ({
+            id: call.id,
+            type: "function",
+            function: { name: call.name, arguments: call.arguments }
+          }))
+        }
+      })
+    ]
+  }
+  const invalid = invalidRequest(prompt)
+  return [
+    ...row.messages.flatMap((message, i) =>
+      message.seq === i + 1 ? [] : [`${where} has a gap before ${message.seq}`]
+    ),
+    ...row.messages.flatMap((message, i) =>
+      message.role === "user" || row.messages[i - 1]?.turnId === message.turnId
+        ? []
+        : [`${where} has a reply without its message`]
+    ),
+    ...row.messages.flatMap((message) => {
+      const said = row.messages.filter((other) => other.turnId === message.turnId)
+      const completed = state.turns.get(message.turnId)?.status === "completed"
+      return said.length === (completed ? 2 : 1) ? [] : [`${where} has ${said.length} messages of ${message.turnId}`]
+    }),
+    ...(invalid === undefined ? [] : [`${where} makes no prompt: ${invalid}`])
+  ]
+}
+
+const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArray<string> => {
+  const messages = [...(state?.conversations.values() ?? [])].flatMap((conversation) => conversation.messages)
+  const titles = [...(state?.tasks.values() ?? [])].map((task) => task.title)
+  const seqs: Array<number> = []
+  const violations = ledger.sent.flatMap((entry): ReadonlyArray<string> => {
+    const said = messages.filter((message) => message.role === "user" && message.content === entry.text)
+    const [body] = entry.bodies
+    if (said.length > 1) return [`${entry.text} was said ${said.length} times`]
+    if (new Set(entry.bodies).size > 1) return [`${entry.text} was answered in ${entry.bodies.length} ways`]
+    if (body === undefined) return []
+    const reply = decodeReply(body)
+    const seq = said[0]?.seq
+    if (seq === undefined) return [`${entry.text} was answered, and never said`]
+    seqs.push(seq)
+    const wanted = entry.text.split(/[ |]/)
+    const told = reply.toolCalls.filter((call) => call.toolName === "add_task" && call.status === "success")
+    return [
+      ...wanted.filter((title) => !titles.includes(title)).map((title) => `${title} was answered, and is not there`),
+      ...(told.length === wanted.length ? [] : [`${entry.text} was answered with ${told.length} calls`]),
+      ...(reply.message === `Added ${entry.text}` ? [] : [`${entry.text} was answered ${reply.message}`])
+    ]
+  })
+  return [
+    ...violations,
+    ...(seqs.every((seq, i) => i === 0 || seq > (seqs[i - 1] ?? 0)) ? [] : [`${ledger.name} saw another order`])
+  ]
+}

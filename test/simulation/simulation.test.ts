@@ -1,0 +1,30 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { simulate } from "./simulation.ts"
+
+describe("several instances on one store, and everything going wrong", () => {
+  for (const [from, to] of [
+    [1, 500],
+    [501, 1000]
+  ] as const) {
+    it.live(
+      `leaves each turn exactly once: seeds ${from} to ${to}`,
+      () =>
+        Effect.gen(function* () {
+          for (let seed = from; seed <= to; seed++) {
+            const { violations } = yield* simulate(seed)
+            assert.deepStrictEqual(violations, [], `seed ${seed}`)
+          }
+        }),
+      300_000
+    )
+  }
+
+  it.live("falls out the same for the same seed", () =>
+    Effect.gen(function* () {
+      const [first, second] = [yield* simulate(42), yield* simulate(42)]
+      assert.deepStrictEqual([...first.counts], [...second.counts])
+      assert.isAbove(first.counts.size, 0)
+    })
+  )
+})

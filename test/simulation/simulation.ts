@@ -1,0 +1,435 @@
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Random, References, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as MemoryConversationRepo from "../../src/adapters/memory/MemoryConversationRepo.ts"
+import * as MemoryStore from "../../src/adapters/memory/MemoryStore.ts"
+import * as MemoryTaskTools from "../../src/adapters/memory/MemoryTaskTools.ts"
+import * as Agent from "../../src/domain/Agent.ts"
+import * as Chat from "../../src/domain/Chat.ts"
+import type { ConversationId } from "../../src/domain/model/Conversation.ts"
+import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
+import { IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
+import { type User, UserId } from "../../src/domain/model/User.ts"
+import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
+import * as Tools from "../../src/domain/Tools.ts"
+import * as Turns from "../../src/domain/Turns.ts"
+import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { type Completion, LLM, ModelFailed, type Prompt } from "../../src/ports/LLM.ts"
+import { TaskTools } from "../../src/ports/TaskTools.ts"
+import { check, type Ledger } from "./checker.ts"
+
+/** What a simulation came to. */
+export interface Outcome {
+  readonly seed: number
+  /** What was not as it must be; empty when all was well. */
+  readonly violations: ReadonlyArray<string>
+  /** How often each fault was done, and each answer given. */
+  readonly counts: ReadonlyMap<string, number>
+}
+
+/** Dice that fall the same for the same seed (mulberry32). */
+const makeDice = (seed: number) => {
+  let state = seed >>> 0
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+  return {
+    chance: (probability: number): boolean => next() < probability,
+    /** A whole number from 0, below the bound. */
+    below: (bound: number): number => Math.floor(next() * bound),
+    pick: <A>(options: readonly [A, ...ReadonlyArray<A>]): A =>
+      options[Math.floor(next() * options.length)] ?? options[0]
+  }
+}
+type Dice = ReturnType<typeof makeDice>
+
+/** An instance of the service, as a client reaches it. */
+interface Instance {
+  readonly chat: Chat.Chat["Service"]
+  readonly turns: Turns.Turns["Service"]
+  readonly scope: Scope.Closeable
+  /** Completes when the process is gone. */
+  readonly death: Deferred.Deferred<void>
+  readonly process: Process
+}
+
+/** What befalls one instance. A dead one does nothing any more; a frozen one does nothing until it wakes up. */
+interface Process {
+  dead: boolean
+  frozenUntil: number
+}
+
+interface World {
+  readonly dice: Dice
+  /** How much goes wrong, from 0 to 1; it calms down in the end. */
+  turbulence: number
+  readonly count: (what: string) => void
+  readonly repo: ConversationRepo["Service"]
+  readonly tools: TaskTools["Service"]
+  readonly instances: Array<Instance>
+}
+
+const lost = new StorageUnavailable({ operation: "simulation" })
+
+/**
+ * Runs several instances on one store, with clients that retry until they know, while every call of a port may be late,
+ * fail, hang, or kill or freeze its instance, before its effect or after it. All of it follows from the seed.
+ */
+export const simulate = (seed: number): Effect.Effect<Outcome> =>
+  Effect.gen(function* () {
+    const dice = makeDice(seed)
+    const counts = new Map<string, number>()
+    const store = yield* MemoryStore.MemoryStore
+    const world: World = {
+      dice,
+      turbulence: dice.pick([0, 0.3, 1, 1, 2]),
+      count: (what) => void counts.set(what, (counts.get(what) ?? 0) + 1),
+      repo: yield* ConversationRepo,
+      tools: yield* TaskTools,
+      instances: []
+    }
+    for (let i = 0; i < 1 + dice.below(3); i++) world.instances.push(yield* startInstance(world))
+
+    const users = Array.from(
+      { length: 1 + dice.below(2) },
+      (_, i): User => ({ id: UserId.make(`user${i}`), name: `User ${i}` })
+    )
+    const ledgers = users.flatMap((user) =>
+      Array.from({ length: 1 + dice.below(2) }, (_, i): Ledger => ({ user, name: `${user.id}c${i}`, sent: [] }))
+    )
+    const clients = yield* Effect.forEach(ledgers, (ledger) => Effect.forkChild(client(world, ledger)))
+    const fates = yield* Effect.forkChild(fate(world))
+
+    const over = Effect.sync(() => clients.every((fiber) => fiber.pollUnsafe() !== undefined))
+    for (let seconds = 0; !(yield* over) && seconds < 1200; seconds++) {
+      yield* TestClock.adjust("1 second")
+      if (seconds === 300) world.turbulence = 0 // whatever was wrong, in the end it is mended
+    }
+    yield* Fiber.interrupt(fates)
+    world.turbulence = 0
+    const stuck = ledgers.flatMap((ledger, i) =>
+      clients[i]?.pollUnsafe() === undefined ? [`the client ${ledger.name} never came to know`] : []
+    )
+    for (const fiber of clients) yield* Effect.forkChild(Fiber.interrupt(fiber))
+    yield* Effect.forkChild(Effect.flatMap(Fiber.awaitAll(clients), () => Effect.void))
+    if (world.instances.every((instance) => instance.process.dead)) world.instances.push(yield* startInstance(world))
+    for (let i = 0; i < 45; i++) yield* TestClock.adjust("1 second") // a lease, and 15 s, and some
+
+    const violations = [...stuck, ...(yield* check(store.users, ledgers, world.repo))]
+    for (const instance of world.instances) yield* Effect.forkChild(Scope.close(instance.scope, Exit.void))
+    for (let i = 0; i < 10; i++) yield* TestClock.adjust("10 seconds")
+    return { seed, violations, counts }
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.fresh(shared.pipe(Layer.provideMerge(TestClock.layer())))),
+    Effect.provideService(References.MinimumLogLevel, "None"),
+    Random.withSeed(seed)
+  )
+
+const shared = Layer.mergeAll(MemoryConversationRepo.layer, MemoryTaskTools.layer).pipe(
+  Layer.provideMerge(MemoryStore.layer)
+)
+
+const settings: Settings = { ...defaultSettings, shutdownGrace: defaultSettings.shutdownGrace, turnsPerMinute: null }
+
+const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Return<Instance> {
+  const process: Process = { dead: false, frozenUntil: 0 }
+  const death = yield* Deferred.make<void>()
+  const scope = yield* Scope.make()
+  const kill = Effect.suspend(() => {
+    process.dead = true
+    return Deferred.succeed(death, undefined)
+  })
+  const faulty = faults(world, process, kill)
+  const context = yield* Chat.layer.pipe(
+    Layer.provideMerge(Turns.layer),
+    Layer.provide(Agent.layer),
+    Layer.provide(Tools.layer),
+    Layer.provide(
+      Layer.mergeAll(
+        Layer.succeed(ConversationRepo, faultyRepo(world, faulty)),
+        Layer.succeed(TaskTools, faultyTools(world, faulty)),
+        Layer.succeed(LLM, { complete: model(world, process) })
+      )
+    ),
+    Layer.provide(Layer.succeed(Settings, settings)),
+    Layer.fresh,
+    (layer) => Layer.buildWithScope(layer, scope)
+  )
+  return {
+    chat: Context.get(context, Chat.Chat),
+    turns: Context.get(context, Turns.Turns),
+    scope,
+    death,
+    process
+  }
+})
+
+interface Faults {
+  /** A call of a port, to which anything may happen. */
+  readonly call: <A, E>(name: string, effect: Effect.Effect<A, E>) => Effect.Effect<A, E | StorageUnavailable>
+  /** A call inside a transaction: whoever dies or freezes there is thrown out by the store, which rolls back. */
+  readonly inside: <A, E>(name: string, effect: Effect.Effect<A, E>) => Effect.Effect<A, E | StorageUnavailable>
+}
+
+const faults = (world: World, process: Process, kill: Effect.Effect<unknown>): Faults => {
+  const { count, dice } = world
+  /** Nothing comes back to a dead process, and to a frozen one not yet. */
+  const alive = Effect.suspend((): Effect.Effect<void> => {
+    if (process.dead) return Effect.never
+    return Effect.flatMap(
+      Effect.clockWith((clock) => clock.currentTimeMillis),
+      (now) =>
+        process.frozenUntil > now
+          ? Effect.flatMap(Effect.sleep(Math.ceil(process.frozenUntil - now) + 1), () => alive)
+          : Effect.void
+    )
+  })
+  const freeze = Effect.map(
+    Effect.clockWith((clock) => clock.currentTimeMillis),
+    (now) => {
+      process.frozenUntil = now + 1000 + dice.below(40_000)
+    }
+  )
+  const fail = Effect.fail(lost)
+  return {
+    call: <A, E>(name: string, effect: Effect.Effect<A, E>) =>
+      Effect.suspend((): Effect.Effect<A, E | StorageUnavailable> => {
+        const fault = dice.chance(0.06 * world.turbulence) ? dice.pick(kinds) : dice.chance(0.5) ? "late" : "none"
+        if (fault !== "none" && fault !== "late") count(`${fault}: ${name}`)
+        switch (fault) {
+          case "none":
+            return effect
+          case "late":
+            return Effect.delay(effect, 1 + dice.below(200))
+          case "fails before":
+            return fail
+          case "fails after":
+            return Effect.andThen(Effect.exit(effect), fail)
+          case "hangs before":
+            return Effect.never
+          case "hangs after":
+            return Effect.andThen(Effect.exit(effect), Effect.never)
+          case "dies before":
+            return Effect.andThen(kill, Effect.never)
+          case "dies after":
+            return Effect.andThen(Effect.exit(effect), Effect.andThen(kill, Effect.never))
+          case "freezes before":
+            return Effect.andThen(freeze, Effect.andThen(alive, effect))
+          case "freezes after":
+            return Effect.tap(effect, () => freeze)
+        }
+      }).pipe((called) =>
+        Effect.andThen(
+          alive,
+          Effect.flatMap(Effect.exit(called), (exit) => Effect.andThen(alive, exit))
+        )
+      ),
+    inside: (name, effect) =>
+      Effect.suspend(() => {
+        const fault = dice.chance(0.04 * world.turbulence) ? dice.pick(["fails", "dies", "freezes"]) : "none"
+        if (fault !== "none") count(`${fault} in the transaction: ${name}`)
+        switch (fault) {
+          case "fails":
+            return Effect.andThen(effect, fail)
+          case "dies":
+            return Effect.andThen(effect, Effect.andThen(kill, fail))
+          case "freezes":
+            return Effect.andThen(effect, Effect.andThen(freeze, Effect.andThen(Effect.sleep(2000), fail)))
+          default:
+            return effect
+        }
+      })
+  }
+}
+
+const kinds = [
+  "fails before",
+  "fails after",
+  "hangs before",
+  "hangs after",
+  "dies before",
+  "dies after",
+  "freezes before",
+  "freezes after"
+] as const
+
+const faultyRepo = ({ repo }: World, { call }: Faults): ConversationRepo["Service"] => ({
+  ...repo,
+  begin: (request, policy) => call("begin", repo.begin(request, policy)),
+  takeUp: (turn, holder, policy) => call("takeUp", repo.takeUp(turn, holder, policy)),
+  step: (claim, request, execute, lease) => call("step", repo.step(claim, request, execute, lease)),
+  complete: (claim, request) => call("complete", repo.complete(claim, request)),
+  fail: (claim, request) => call("fail", repo.fail(claim, request)),
+  renew: (claims, lease) => call("renew", repo.renew(claims, lease)),
+  handBack: (claims) => call("handBack", repo.handBack(claims)),
+  settled: (turns, lease) => call("settled", repo.settled(turns, lease)),
+  abandoned: (limit, lease) => call("abandoned", repo.abandoned(limit, lease)),
+  sweep: (after) => call("sweep", repo.sweep(after))
+})
+
+const faultyTools = ({ tools }: World, { inside }: Faults): TaskTools["Service"] => ({
+  ...tools,
+  add: (userId, task) => inside("add", tools.add(userId, task)),
+  complete: (userId, taskId) => inside("complete", tools.complete(userId, taskId))
+})
+
+const usage = { promptTokens: 10, completionTokens: 5 }
+
+/**
+ * A model that does as it is told: each word of the message is a task to add, those before a "|" at once and then those
+ * behind it, and in the end it names them all. It makes whatever mistakes models make.
+ */
+const model =
+  ({ count, dice }: World, process: Process) =>
+  (prompt: Prompt): Effect.Effect<Completion, ModelFailed> =>
+    Effect.suspend(() => {
+      if (process.dead) return Effect.never
+      const last = prompt.messages.findLastIndex((message) => message.role === "user")
+      const text = prompt.messages[last]?.content ?? ""
+      const steps = text.split("|").map((part) => part.trim().split(" "))
+      const asked = prompt.messages
+        .slice(last)
+        .flatMap((message) => (message.role === "assistant" ? message.toolCalls.map((call) => call.arguments) : []))
+      const answer = (completion: Partial<Completion>): Effect.Effect<Completion> =>
+        Effect.delay(
+          Effect.succeed({ text: "", toolCalls: [], finishReason: "stop", usage, ...completion } as const),
+          dice.below(3000)
+        )
+      const fault = dice.chance(0.05) ? dice.pick(modelFaults) : "none"
+      if (fault !== "none") count(`model: ${fault}`)
+      switch (fault) {
+        case "hangs":
+          return Effect.never
+        case "says nothing":
+          return answer({ text: " " })
+        case "is cut":
+          return answer({ toolCalls: [{ id: "x", name: "add_task", arguments: "{" }], finishReason: "length" })
+        case "asks for more":
+          return answer({
+            toolCalls: [
+              { id: "", name: "no such tool", arguments: "]" },
+              { id: "", name: "list_tasks", arguments: "" }
+            ],
+            finishReason: "tool_calls"
+          })
+        case "none":
+          break
+        default:
+          return Effect.fail(new ModelFailed({ reason: fault }))
+      }
+      const step = steps.find(([title]) => !asked.some((args) => args.includes(`"${title}"`)))
+      return step === undefined
+        ? answer({ text: `Added ${text}` })
+        : answer({
+            toolCalls: step.map((title, i) => ({
+              id: `call_${i}`,
+              name: "add_task",
+              arguments: JSON.stringify({ title, user_id: "user0" })
+            })),
+            finishReason: "tool_calls"
+          })
+    })
+
+const modelFaults = [
+  "rate_limited",
+  "overloaded",
+  "timed_out",
+  "unreachable",
+  "bad_answer",
+  "refused",
+  "context_too_long",
+  "hangs",
+  "says nothing",
+  "is cut",
+  "asks for more"
+] as const
+
+/** Ends and replaces instances, now and then, and lets them drain as a deploy would. */
+const fate = Effect.fnUntraced(function* (world: World): Effect.fn.Return<void> {
+  const { count, dice, instances } = world
+  while (true) {
+    yield* Effect.sleep(500 + dice.below(20_000))
+    for (let i = 0; i < instances.length; i++) {
+      const instance = instances[i]
+      if (instance?.process.dead === true) {
+        instances[i] = yield* startInstance(world)
+        yield* Effect.forkDetach(Effect.ignore(Scope.close(instance.scope, Exit.void)))
+      } else if (instance !== undefined && dice.chance(0.1 * world.turbulence)) {
+        count("drained and replaced")
+        instances[i] = yield* startInstance(world)
+        yield* Effect.forkDetach(Effect.ignore(Scope.close(instance.scope, Exit.void)))
+      }
+    }
+  }
+})
+
+const decodeReply = Schema.decodeUnknownSync(Schema.fromJsonString(TurnReply))
+
+/** Sends its messages one after the other, each with a key, and again until it knows what became of it. */
+const client = Effect.fnUntraced(function* (world: World, ledger: Ledger): Effect.fn.Return<void> {
+  const { count, dice } = world
+  let conversationId: Option.Option<ConversationId> = Option.none()
+  for (let n = 0; n < 1 + dice.below(4); n++) {
+    const names = Array.from({ length: 1 + dice.below(3) }, (_, i) => `${ledger.name}m${n}t${i}`)
+    const text = names.length > 1 && dice.chance(0.5) ? names.join("|") : names.join(" ")
+    const entry: Ledger["sent"][number] = {
+      // The users share their keys: each one's are its own.
+      key: IdempotencyKey.make(`${ledger.name.slice(5)}k${n}`),
+      text,
+      conversationId,
+      bodies: [],
+      ended: undefined
+    }
+    ledger.sent.push(entry)
+    while (entry.ended === undefined) {
+      const send = attempt(world, ledger, entry)
+      yield* dice.chance(0.2) ? Effect.all([send, send], { concurrency: 2, discard: true }) : send
+      if (entry.ended === undefined) yield* Effect.sleep(50 + dice.below(5000))
+    }
+    count(`answered: ${entry.ended}`)
+    const [body] = entry.bodies
+    if (body !== undefined) conversationId = Option.some(decodeReply(body).conversationId)
+    // What was answered is told again, whenever it is asked for.
+    if (body !== undefined && dice.chance(0.3)) yield* attempt(world, ledger, entry)
+  }
+})
+
+const noteAnswer = (entry: Ledger["sent"][number], body: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    entry.bodies.push(body)
+    entry.ended = "completed"
+  })
+
+/** Sends the request once, to any instance; the client may lose its patience or its connection. */
+const attempt = (world: World, { user }: Ledger, entry: Ledger["sent"][number]): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { dice, instances } = world
+    const [first, ...others] = instances
+    if (first === undefined) return Effect.void
+    const instance = dice.pick([first, ...others])
+    const answer = instance.chat
+      .send({ user, message: entry.text, conversationId: entry.conversationId, idempotencyKey: Option.some(entry.key) })
+      .pipe(
+        Effect.flatMap(({ body }) => noteAnswer(entry, body)),
+        Effect.catchTags({
+          TurnFailed: (error) =>
+            Effect.sync(() => {
+              // What may be tried again is tried again.
+              if (!error.retryable) entry.ended ??= "failed"
+            }),
+          IdempotencyKeyReused: () => Effect.die(new Error("its own key is said to be another's")),
+          ConversationNotFound: () => Effect.die(new Error("its own conversation is not found")),
+          RateLimited: () => Effect.die(new Error("there is no rate limit")),
+          ConversationBusy: () => Effect.void,
+          TurnInProgress: () => Effect.void,
+          ShuttingDown: () => Effect.void,
+          StorageUnavailable: () => Effect.void
+        })
+      )
+    const patience = dice.chance(0.2) ? 100 + dice.below(3000) : 120_000
+    return Effect.raceFirst(answer, Effect.raceFirst(Deferred.await(instance.death), Effect.sleep(patience)))
+  })
