@@ -1,4 +1,4 @@
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Random, References, Schema, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Random, References, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryConversationRepo from "../../src/adapters/memory/MemoryConversationRepo.ts"
 import * as MemoryStore from "../../src/adapters/memory/MemoryStore.ts"
@@ -64,6 +64,8 @@ interface Process {
 
 interface World {
   readonly dice: Dice
+  /** The store's time, by which leases go. */
+  readonly clock: Clock.Clock
   /** How much goes wrong, from 0 to 1; it calms down in the end. */
   turbulence: number
   readonly count: (what: string) => void
@@ -85,6 +87,7 @@ export const simulate = (seed: number): Effect.Effect<Outcome> =>
     const store = yield* MemoryStore.MemoryStore
     const world: World = {
       dice,
+      clock: yield* Clock.Clock,
       turbulence: dice.pick([0, 0.3, 1, 1, 2]),
       count: (what) => void counts.set(what, (counts.get(what) ?? 0) + 1),
       repo: yield* ConversationRepo,
@@ -135,8 +138,17 @@ const shared = Layer.mergeAll(MemoryConversationRepo.layer, MemoryTaskTools.laye
 
 const settings: Settings = { ...defaultSettings, shutdownGrace: defaultSettings.shutdownGrace, turnsPerMinute: null }
 
+/** A clock that is wrong by so many milliseconds, and otherwise goes as the true one. */
+const skewed = (clock: Clock.Clock, millis: number): Clock.Clock => ({
+  ...clock,
+  currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + millis,
+  currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + millis)
+})
+
 const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Return<Instance> {
   const process: Process = { dead: false, frozenUntil: 0 }
+  const skew = world.dice.chance(0.3) ? world.dice.pick([-60_000, 60_000]) : 0
+  if (skew !== 0) world.count("clock off by a minute")
   const death = yield* Deferred.make<void>()
   const scope = yield* Scope.make()
   const kill = Effect.suspend(() => {
@@ -157,7 +169,8 @@ const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Retu
     ),
     Layer.provide(Layer.succeed(Settings, settings)),
     Layer.fresh,
-    (layer) => Layer.buildWithScope(layer, scope)
+    (layer) => Layer.buildWithScope(layer, scope),
+    Effect.provideService(Clock.Clock, skewed(world.clock, skew))
   )
   return {
     chat: Context.get(context, Chat.Chat),
@@ -180,24 +193,20 @@ const faults = (world: World, process: Process, kill: Effect.Effect<unknown>): F
   /** Nothing comes back to a dead process, and to a frozen one not yet. */
   const alive = Effect.suspend((): Effect.Effect<void> => {
     if (process.dead) return Effect.never
-    return Effect.flatMap(
-      Effect.clockWith((clock) => clock.currentTimeMillis),
-      (now) =>
-        process.frozenUntil > now
-          ? Effect.flatMap(Effect.sleep(Math.ceil(process.frozenUntil - now) + 1), () => alive)
-          : Effect.void
+    return Effect.flatMap(world.clock.currentTimeMillis, (now) =>
+      process.frozenUntil > now
+        ? Effect.flatMap(Effect.sleep(Math.ceil(process.frozenUntil - now) + 1), () => alive)
+        : Effect.void
     )
   })
-  const freeze = Effect.map(
-    Effect.clockWith((clock) => clock.currentTimeMillis),
-    (now) => {
-      process.frozenUntil = now + 1000 + dice.below(40_000)
-    }
-  )
+  const freeze = Effect.map(world.clock.currentTimeMillis, (now) => {
+    process.frozenUntil = now + 1000 + dice.below(40_000)
+  })
   const fail = Effect.fail(lost)
   return {
-    call: <A, E>(name: string, effect: Effect.Effect<A, E>) =>
+    call: <A, E>(name: string, port: Effect.Effect<A, E>) =>
       Effect.suspend((): Effect.Effect<A, E | StorageUnavailable> => {
+        const effect = Effect.provideService(port, Clock.Clock, world.clock)
         const fault = dice.chance(0.06 * world.turbulence) ? dice.pick(kinds) : dice.chance(0.5) ? "late" : "none"
         if (fault !== "none" && fault !== "late") count(`${fault}: ${name}`)
         switch (fault) {
