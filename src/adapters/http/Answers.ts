@@ -1,4 +1,4 @@
-import { Cause, Effect, Predicate } from "effect"
+import { Cause, Effect, Predicate, Result } from "effect"
 import {
   FindMyWay,
   HttpRouter,
@@ -9,13 +9,13 @@ import {
 } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
-import { problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
+import { givenTwice, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 
 /** Paths are matched as they are written. */
 export const routerConfig: Partial<FindMyWay.RouterConfig> = {
   caseSensitive: true,
-  // Above the longest that a schema accepts, so that what is too long is told so.
-  maxParamLength: 512
+  // Node bounds the whole path, and the schemas tell what is too long for an id.
+  maxParamLength: Number.POSITIVE_INFINITY
 }
 
 export const documentPath = "/openapi.json"
@@ -24,9 +24,12 @@ export const docsPath = "/docs"
 /** Goes around everything, so that every answer has a request id and every error is a problem. */
 export const everyAnswer = HttpRouter.middleware(
   (answer) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (received) => {
+      const url = legible(received.url)
+      const request = url === received.url ? received : received.modify({ url })
       const requestId = requestIdOf(request.headers["x-request-id"])
       return withinRules(request, requestId, answer).pipe(
+        Effect.provideService(HttpServerRequest.HttpServerRequest, request),
         Effect.catchCause((cause) => answerCause(cause, request, requestId)),
         Effect.provideService(RequestId, requestId),
         Effect.annotateLogs({ requestId }),
@@ -114,17 +117,56 @@ const answerCause = <E>(
 const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) => reason.annotations.has(HttpServerError.ClientAbort.key))
 
-/** RFC 9112, section 3.2: HTTP/1.1 has a Host. Node would refuse its absence itself, without a body. */
-const lacksHost = (request: HttpServerRequest.HttpServerRequest): boolean =>
-  request.headers["host"] === undefined &&
-  Predicate.hasProperty(request.source, "httpVersion") &&
-  request.source.httpVersion === "1.1"
+/**
+ * RFC 9112, section 3.2: HTTP/1.1 has a Host, and nothing has two, of which Node would take the first. Node would refuse
+ * its absence itself, without a body.
+ */
+const wrongHost = ({ source }: HttpServerRequest.HttpServerRequest): string | undefined => {
+  if (!Predicate.hasProperty(source, "rawHeaders") || !Array.isArray(source.rawHeaders)) {
+    return
+  }
+  let hosts = 0
+  for (let index = 0; index < source.rawHeaders.length; index += 2) {
+    if (isHost.test(source.rawHeaders[index])) {
+      hosts++
+    }
+  }
+  if (hosts === 0) {
+    return Predicate.hasProperty(source, "httpVersion") && source.httpVersion === "1.1" ? "Missing key" : undefined
+  }
+  return hosts > 1 ? givenTwice : undefined
+}
+
+const isHost = /^host$/i
 
 /**
  * The router knows how to tell `/tasks/` from `/tasks`, but takes it for a task without a number then; and it has no
  * objection to `//`. Neither is a path here.
  */
-const emptySegment = /^[^?;#]*(?:\/\/|[^?;#]\/(?:[?;#]|$))/
+const emptySegment = /^[^?]*(?:\/\/|[^?]\/(?:\?|$))/
+
+/** What the router reads otherwise than it is meant, or not at all, up to the query. */
+const misread = /[;#%]/
+const delimiters = /[;#]/g
+
+/**
+ * A URL in which each segment of the path stands for itself: the router ends the path at a `;` or `#` as well, and knows
+ * no route at all for a percent sign that encodes nothing.
+ */
+const legible = (url: string): string => {
+  if (!misread.test(url)) {
+    return url
+  }
+  const end = url.indexOf("?")
+  const path = end < 0 ? url : url.slice(0, end)
+  const segments = path.split("/").map((segment) => {
+    const encoded = segment.replaceAll(delimiters, encodeURIComponent)
+    return isDecodable(encoded) ? encoded : encoded.replaceAll("%", "%25")
+  })
+  return segments.join("/") + url.slice(path.length)
+}
+
+const isDecodable = (segment: string): boolean => Result.isSuccess(Result.try(() => decodeURIComponent(segment)))
 
 /** Refuses what the router would let through. */
 const withinRules = <E, R>(
@@ -132,8 +174,9 @@ const withinRules = <E, R>(
   requestId: string,
   answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 ) => {
-  if (lacksHost(request)) {
-    const error = { path: "host", message: "Missing key" }
+  const message = wrongHost(request)
+  if (message !== undefined) {
+    const error = { path: "host", message }
     return Effect.succeed(
       ProblemDetails.toResponse({
         ...problemOf("invalid_request", `${error.path}: ${error.message}`, requestId),

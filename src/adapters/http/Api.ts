@@ -1,4 +1,4 @@
-import { Context, Schema } from "effect"
+import { Context, Schema, SchemaGetter } from "effect"
 import {
   HttpApi,
   HttpApiEndpoint,
@@ -84,6 +84,8 @@ const MessageBody = named("Message", Message)
 const TaskBody = named("Task", Task)
 const TurnReplyBody = named("TurnReply", TurnReply)
 
+const gone = HttpApiSchema.NoContent.annotate({ description: "It is gone, and there is nothing to tell" })
+
 const operation = (identifier: string, summary: string, description?: string) =>
   OpenApi.annotations({ identifier, summary, description })
 
@@ -101,7 +103,7 @@ const chatAt = <const Id extends string, const Path extends `/${string}`>(id: Id
     }),
     success: HttpApiSchema.WithHeaders(TurnReplyBody, {
       "idempotency-replayed": Schema.optionalKey(
-        Schema.Literal("true").annotate({ description: "The turn had been answered before this request" })
+        Schema.Literal("true").annotate({ description: "This is the answer to an earlier request under the same key" })
       )
     }),
     error: [NotFound, Conflict, IdempotencyKeyReused, RateLimited, TurnFailed, Unavailable]
@@ -154,6 +156,7 @@ const ConversationsGroup = HttpApiGroup.make("conversations")
       .annotateMerge(operation("renameConversation", "Rename a conversation")),
     HttpApiEndpoint.delete("remove", "/api/v1/users/:user_id/conversations/:conversation_id", {
       params: conversationParams,
+      success: gone,
       error: [NotFound, Unavailable]
     }).annotateMerge(
       operation(
@@ -184,8 +187,14 @@ const taskParams = { user_id: UserIdParam, task_id: TaskIdParam }
 const titleField = documentedText("What is to be done", { minLength: 1, maxLength: 255 }).pipe(
   Schema.decodeTo(TaskTitle)
 )
+/** As for the agent's tools, nothing in it is none: there is one way to have no description. */
 const descriptionField = Schema.NullOr(
   documentedText("More about it", { maxLength: 2000 }).pipe(Schema.decodeTo(TaskDescription))
+).pipe(
+  Schema.decodeTo(Schema.NullOr(Schema.String), {
+    decode: SchemaGetter.transform((text) => (text === "" ? null : text)),
+    encode: SchemaGetter.passthrough()
+  })
 )
 
 const TasksGroup = HttpApiGroup.make("tasks")
@@ -234,10 +243,15 @@ const TasksGroup = HttpApiGroup.make("tasks")
     })
       .middleware(JsonBody)
       .annotateMerge(
-        operation("updateTask", "Change a task", "What is left out stays as it is; `null` clears the description.")
+        operation(
+          "updateTask",
+          "Change a task",
+          "What is left out stays as it is; `null` and an empty string clear the description."
+        )
       ),
     HttpApiEndpoint.delete("remove", "/api/v1/users/:user_id/tasks/:task_id", {
       params: taskParams,
+      success: gone,
       error: [NotFound, Unavailable]
     }).annotateMerge(operation("deleteTask", "Delete a task", "Its number is not used again."))
   )
@@ -249,6 +263,7 @@ const UsersGroup = HttpApiGroup.make("users")
   .add(
     HttpApiEndpoint.delete("erase", "/api/v1/users/:user_id/data", {
       params: { user_id: UserIdParam },
+      success: gone,
       error: Unavailable
     }).annotateMerge(
       operation(

@@ -9,6 +9,7 @@ import {
   fail,
   failForNow,
   failInvalid,
+  givenTwice,
   type InvalidProblem,
   type InvalidValue,
   type Problem,
@@ -135,11 +136,20 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
 export const validRequest: Layer.Layer<ValidRequest> = HttpApiMiddleware.layerSchemaErrorTransform(
   ValidRequest,
-  (error) =>
-    error.kind === "Body" || error.kind === "ResponseHeaders"
-      ? Effect.fail(error)
-      : failInvalid(invalidValues(error.cause, slots[error.kind]))
+  (error) => {
+    if (error.kind === "Body" || error.kind === "ResponseHeaders") {
+      return Effect.fail(error)
+    }
+    const values = invalidValues(error.cause, slots[error.kind])
+    return error.kind === "Query" ? Effect.flatMap(sayTwice(values), failInvalid) : failInvalid(values)
+  }
 )
+
+/** A parameter that was given twice is a list to its schema, which knows of texts only. */
+const sayTwice = (values: ReadonlyArray<InvalidValue>) =>
+  Effect.map(HttpServerRequest.ParsedSearchParams, (query) =>
+    values.map((value) => (Array.isArray(query[value.path]) ? { ...value, message: givenTwice } : value))
+  )
 
 /** One entry for each path: what is found last of a value is said of its final form. */
 const invalidValues = (error: Schema.SchemaError, slot: string): ReadonlyArray<InvalidValue> => {

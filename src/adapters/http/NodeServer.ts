@@ -1,5 +1,5 @@
 // @effect-diagnostics-next-line nodeBuiltinImport:off
-import { createServer, type Server, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 // @effect-diagnostics-next-line nodeBuiltinImport:off
 import type { Duplex } from "node:stream"
 import { Duration } from "effect"
@@ -8,11 +8,16 @@ import { requestIdOf } from "./Problems.ts"
 
 /** What Node refuses before anyone sees a request: no types of our own, so `about:blank` and the phrases of RFC 9110. */
 const refusals = {
-  400: { title: "Bad Request", detail: "The request is not HTTP/1.1." },
-  408: { title: "Request Timeout", detail: "The request did not arrive in time." },
-  413: { title: "Content Too Large", detail: "The chunk extensions are too large." },
-  417: { title: "Expectation Failed", detail: "Nothing but 100-continue can be expected." },
-  431: { title: "Request Header Fields Too Large", detail: "The header fields are larger than 16 KiB." }
+  400: { title: "Bad Request", code: "invalid_request", detail: "The request cannot be read as HTTP/1.1." },
+  405: { title: "Method Not Allowed", code: "method_not_allowed", detail: "This is no proxy: it knows no CONNECT." },
+  408: { title: "Request Timeout", code: "invalid_request", detail: "The request did not arrive in time." },
+  413: { title: "Content Too Large", code: "payload_too_large", detail: "The chunk extensions are too large." },
+  417: { title: "Expectation Failed", code: "invalid_request", detail: "Nothing but 100-continue can be expected." },
+  431: {
+    title: "Request Header Fields Too Large",
+    code: "invalid_request",
+    detail: "The header fields are larger than 16 KiB."
+  }
 }
 
 type Refusal = keyof typeof refusals
@@ -24,9 +29,8 @@ const statusByCode = new Map<string | undefined, Refusal>([
 ])
 
 const refuse = (status: Refusal, givenRequestId?: unknown) => {
-  const { title, detail } = refusals[status]
+  const { title, code, detail } = refusals[status]
   const requestId = requestIdOf(givenRequestId)
-  const code = status === 413 ? "payload_too_large" : "invalid_request"
   const body = JSON.stringify({
     type: ProblemDetails.blankType,
     title,
@@ -36,6 +40,8 @@ const refuse = (status: Refusal, givenRequestId?: unknown) => {
     error: { message: detail, code }
   })
   const headers = {
+    // RFC 9110, section 15.5.6: a 405 has one. What CONNECT names is nothing of ours, so no method can be used there.
+    ...(status === 405 ? { allow: "" } : {}),
     "cache-control": "no-store",
     connection: "close",
     "content-length": String(Buffer.byteLength(body)),
@@ -44,6 +50,27 @@ const refuse = (status: Refusal, givenRequestId?: unknown) => {
     "x-request-id": requestId
   }
   return { status, title, headers, body }
+}
+
+type Refused = ReturnType<typeof refuse>
+
+/** Answers on a connection that nothing else will be written to, and ends it. */
+const endWith = ({ status, title, headers, body }: Refused, socket: Duplex): void => {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${title}\r\n${lines.join("")}\r\n${body}`, () => socket.destroy())
+}
+
+/** What comes on a connection behind its latest answer, once that is written; nothing if the connection ends with it. */
+const behind = (latest: ServerResponse | undefined, socket: Duplex, write: () => void): void => {
+  if (latest === undefined || latest.writableFinished) {
+    write()
+    return
+  }
+  latest.once("close", () => {
+    if (socket.writable) {
+      write()
+    }
+  })
 }
 
 /** Node's HTTP server, in which refusals are problems as well. */
@@ -60,9 +87,10 @@ export const makeNodeServer = (requestTimeout: Duration.Input): Server => {
     // Nothing here can be upgraded to, and clients that offer it are content with HTTP/1.1.
     shouldUpgradeCallback: () => false
   })
-  const answers = new WeakMap<Duplex, ServerResponse>()
-  server.on("request", (request, response) => {
-    answers.set(request.socket, response)
+  /** The latest answer of each connection. Node writes them in the order of their requests, whichever is ready first. */
+  const latest = new WeakMap<Duplex, ServerResponse>()
+  const remember = (request: IncomingMessage, response: ServerResponse) => {
+    latest.set(request.socket, response)
     // A server that is closing closes the connections that are idle at that moment, and would wait for the others to
     // be given up by their clients.
     response.once("close", () => {
@@ -70,21 +98,41 @@ export const makeNodeServer = (requestTimeout: Duration.Input): Server => {
         server.closeIdleConnections()
       }
     })
-  })
+  }
+  server.on("request", remember)
+  server.on("checkContinue", remember)
+  /** The connections that are at their end: the parser goes on to complain of whatever else arrives. */
+  const ending = new WeakSet<Duplex>()
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    const answer = answers.get(socket)
-    // In the middle of an answer there is no place for another.
-    if (!socket.writable || (answer?.headersSent === true && !answer.writableFinished)) {
+    if (!socket.writable) {
       socket.destroy(error)
       return
     }
-    const { status, title, headers, body } = refuse(statusByCode.get(error.code) ?? 400)
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-    socket.end(`HTTP/1.1 ${status} ${title}\r\n${lines.join("")}\r\n${body}`, () => socket.destroy())
+    if (ending.has(socket)) {
+      return
+    }
+    ending.add(socket)
+    const refused = refuse(statusByCode.get(error.code) ?? 400)
+    const answer = latest.get(socket)
+    if (answer === undefined || answer.req.complete) {
+      // What cannot be read is behind whole requests, whose turns run: their answers go first.
+      behind(answer, socket, () => endWith(refused, socket))
+    } else if (answer.headersSent) {
+      // The rest of a request that has its answer.
+      behind(answer, socket, () => socket.end(() => socket.destroy()))
+    } else {
+      answer.writeHead(refused.status, refused.title, refused.headers).end(refused.body)
+    }
+  })
+  server.on("connect", (request, socket) => {
+    // Node has let go of the connection, errors included.
+    socket.on("error", () => socket.destroy())
+    behind(latest.get(socket), socket, () => endWith(refuse(405, request.headers["x-request-id"]), socket))
   })
   server.on("checkExpectation", (request, response) => {
-    const { status, headers, body } = refuse(417, request.headers["x-request-id"])
-    response.writeHead(status, headers).end(body)
+    remember(request, response)
+    const { status, title, headers, body } = refuse(417, request.headers["x-request-id"])
+    response.writeHead(status, title, headers).end(body)
   })
   return server
 }

@@ -91,7 +91,9 @@ const needsEscape = /["\\]/g
  * are one key.
  */
 export const IdempotencyKeyHeader = documentedText(
-  "Makes it safe to send the request again: 1 to 255 visible ASCII characters, bare or quoted"
+  "Makes it safe to send the request again: 1 to 255 visible ASCII characters, bare or quoted",
+  // Quoted, with all of it escaped.
+  { minLength: 1, maxLength: 512 }
 ).pipe(
   Schema.decodeTo(IdempotencyKey, {
     decode: SchemaGetter.transformEffect((text, options) => {

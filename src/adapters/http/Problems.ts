@@ -81,6 +81,9 @@ const retryAfterSeconds = (millis: number): string => String(Math.max(1, Math.ce
 
 export const shuttingDownWords = "This instance is shutting down; another one goes on with what it had begun."
 
+/** Why a value does not fit that came more than once. */
+export const givenTwice = "Expected to be given once"
+
 /** One value of a request that does not fit: its name in the path, query, headers or body (`body` for all of it), and why. */
 export const InvalidValue = Schema.Struct({ path: Schema.String, message: Schema.String })
 export type InvalidValue = typeof InvalidValue.Type

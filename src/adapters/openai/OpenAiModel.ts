@@ -15,7 +15,7 @@ export interface OpenAiOptions {
   readonly temperature?: number
   /** The greatest number of tokens that one answer may have, by default 1,000. */
   readonly maxTokens?: number
-  /** Makes the HTTP requests; the SDK's default is the `fetch` of the platform. It must obey its `signal`. */
+  /** Makes the HTTP requests; the SDK's default is the `fetch` of the platform. It must obey its `signal` and `redirect`. */
   readonly fetch?: NonNullable<ClientOptions["fetch"]>
 }
 
@@ -78,6 +78,8 @@ const makeClient = (options: OpenAiOptions): OpenAI =>
     project: null,
     webhookSecret: null,
     logLevel: "off",
+    // A redirect is an error as any status: followed, the request would go without its body, or with the prompt to others.
+    fetchOptions: { redirect: "manual" },
     fetch: options.fetch
   })
 

@@ -10,14 +10,15 @@ export const isStorable = (text: string): boolean => text.isWellFormed() && !tex
 export const toStorable = (text: string): string => text.toWellFormed().replaceAll("\0", "")
 
 /** Text of `minimum` to `maximum` Unicode code points after trimming, well-formed and without NUL. */
-export const TrimmedText = (minimum: number, maximum: number) =>
-  Schema.String.annotate({
-    description: `${minimum} to ${maximum} characters (Unicode code points) after trimming`
-  }).pipe(
-    Schema.check(Schema.isMinCodePoints(minimum)),
+export const TrimmedText = (minimum: number, maximum: number) => {
+  const expected = `${minimum} to ${maximum} characters (Unicode code points) after trimming`
+  return Schema.String.annotate({ description: expected }).pipe(
+    // For the JSON Schema, which tells of what comes before the trimming.
+    Schema.check(Schema.isMinCodePoints(minimum, { expected })),
     Schema.decode(SchemaTransformation.trim()),
     Schema.check(
-      Schema.isBetweenCodePoints(minimum, maximum),
+      Schema.isBetweenCodePoints(minimum, maximum, { expected }),
       Schema.makeFilter(isStorable, { expected: "well-formed Unicode without NUL characters" })
     )
   )
+}

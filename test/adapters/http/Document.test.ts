@@ -153,7 +153,7 @@ it.live("parameters are told with their bounds", () =>
       ["status", { type: "string", enum: ["all", "pending", "completed"], default: "all" }],
       ["order", { type: "string", enum: ["asc", "desc"], default: "asc" }],
       ["after", { type: "string" }],
-      ["idempotency-key", { type: "string" }]
+      ["idempotency-key", { type: "string", minLength: 1, maxLength: 512 }]
     ])
     for (const { path, parameters, operationId } of operations) {
       const inPath = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => name)
@@ -208,19 +208,39 @@ it.live("bodies are told with their bounds", () =>
   })
 )
 
-it.live("what is named is there, times are times, and nothing forbids what may come later", () =>
-  Effect.gen(function* () {
-    const { response, document } = yield* served
-    const names = Object.keys(document.components.schemas)
-    for (const [, name] of response.text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-      assert.include(names, name)
-    }
-    assert.includeMembers(names, ["Task", "TaskPage", "Conversation", "Message", "TurnReply", "TurnFailed"])
-    assert.deepInclude(document.components.schemas["Task"]?.["properties"], {
-      created_at: { type: "string", format: "date-time" }
+it.live(
+  "what is named is there, times are times, ids UUIDs, counts not negative, and nothing forbids what may come later",
+  () =>
+    Effect.gen(function* () {
+      const { response, document } = yield* served
+      const names = Object.keys(document.components.schemas)
+      for (const [, name] of response.text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+        assert.include(names, name)
+      }
+      assert.includeMembers(names, ["Task", "TaskPage", "Conversation", "Message", "TurnReply", "TurnFailed"])
+      assert.deepInclude(document.components.schemas["Task"]?.["properties"], {
+        created_at: { type: "string", format: "date-time" }
+      })
+      assert.notInclude(response.text, "additionalProperties")
+      assert.notInclude(response.text, String(Number.MIN_SAFE_INTEGER))
+      assert.notInclude(response.text, "<No Content>")
+      const uuid = { type: "string", format: "uuid" }
+      const seq = { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
+      assert.deepInclude(document.components.schemas["Message"]?.["properties"], { id: uuid, turn_id: uuid, seq })
+      assert.deepInclude(document.components.schemas["Task"]?.["properties"], {
+        id: { type: "integer", minimum: 1, maximum: 2_147_483_647 }
+      })
+      const count = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
+      assert.deepInclude(document.components.schemas["TurnReply"]?.["properties"], {
+        conversation_id: uuid,
+        message_id: uuid,
+        usage: {
+          type: "object",
+          properties: { prompt_tokens: count, completion_tokens: count, total_tokens: count },
+          required: ["prompt_tokens", "completion_tokens", "total_tokens"]
+        }
+      })
     })
-    assert.notInclude(response.text, "additionalProperties")
-  })
 )
 
 const htmlType = /^text\/html/

@@ -81,8 +81,14 @@ describe.each(owned)("$name", (endpoint) => {
     Effect.gen(function* () {
       const server = yield* serveFakes()
       const expected = problemJson(401, "unauthorized", "A valid token is needed", "No bearer token was sent.")
-      for (const authorization of ["", "Bearer", "Bearer ", "Basic YWRhLXRva2Vu", "ada-token", "Bearerada-token"]) {
-        const response = yield* server.fetch(endpoint.method, pathOf(endpoint, "*", "x", "x"), {
+      for (const [authorization, id] of [
+        ...["", "Bearer", "Bearer ", "Basic YWRhLXRva2Vu", "ada-token", "Bearerada-token"].map(
+          (authorization) => [authorization, "x"] as const
+        ),
+        ["", "%zz"],
+        ["", "0".repeat(600)]
+      ] as const) {
+        const response = yield* server.fetch(endpoint.method, pathOf(endpoint, `*${id}`, id, id), {
           ...broken,
           headers: { ...broken.headers, authorization }
         })
@@ -144,6 +150,8 @@ describe.each(owned)("$name", (endpoint) => {
       for (const path of [
         pathOf(endpoint, "ada_1-A"),
         pathOf(endpoint, "ada_1-A", "x", "x"),
+        pathOf(endpoint, "ada_1-A", "%zz", "%zz"),
+        pathOf(endpoint, "ada_1-A", "0".repeat(600), "0".repeat(600)),
         pathOf(endpoint, "BOB")
       ]) {
         const response = yield* server.fetch(endpoint.method, path, { ...broken, headers })
@@ -157,7 +165,20 @@ describe.each(owned)("$name", (endpoint) => {
   it.live("refuses what is no user id", () =>
     Effect.gen(function* () {
       const server = yield* serveFakes()
-      for (const userId of ["*", "a.b", "%20ada_1-A", "ada_1-A%00", "%C3%A9", "a".repeat(129), "ada_1-A%2F"]) {
+      for (const userId of [
+        "*",
+        "a.b",
+        "%20ada_1-A",
+        "ada_1-A%00",
+        "%C3%A9",
+        "a".repeat(129),
+        "a".repeat(600),
+        "ada_1-A%2F",
+        "ada_1-A;x",
+        "ada_1-A%zz",
+        "%ff",
+        "%"
+      ]) {
         const response = yield* server.fetch(endpoint.method, pathOf(endpoint, userId), bodyOf(endpoint))
         assert.strictEqual(response.status, 400, userId)
         assert.deepStrictEqual(
@@ -173,7 +194,14 @@ describe.each(owned)("$name", (endpoint) => {
     Effect.gen(function* () {
       const server = yield* serveFakes()
       const path = pathOf(endpoint, "ada_1-A")
-      for (const other of [path.replace("/api", "/API"), `${path}/`, path.replace("/api/", "/api//"), `/${path}`]) {
+      for (const other of [
+        path.replace("/api", "/API"),
+        `${path}/`,
+        path.replace("/api/", "/api//"),
+        `/${path}`,
+        path.replace("/api/", "/api;x/"),
+        path.replace("/api/", "/api%zz/")
+      ]) {
         const response = yield* server.fetch(endpoint.method, other, bodyOf(endpoint))
         assert.strictEqual(response.status, 404, other)
         assert.deepStrictEqual(

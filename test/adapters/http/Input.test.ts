@@ -5,13 +5,16 @@ import { ada, conversation, invalidJson, serveFakes } from "../../support/http.t
 const user = "/api/v1/users/ada_1-A"
 const toJson = Schema.encodeSync(Schema.fromJsonString(Schema.Unknown))
 const quote = (text: string) => `"${text}"`
-const bounded = (maximum: number) => `Expected a string with between 1 and ${maximum} code points`
+const bounded = (maximum: number) => `Expected 1 to ${maximum} characters (Unicode code points) after trimming`
 const unstorable = "Expected well-formed Unicode without NUL characters"
 const long = "😀"
 
+/** What a path may not say, or what the router takes for something else. */
+const illegible = ["%zz", "%", "%2", "%25zz", "%00", "%ff", "%C3%28", "7%zz", "7;x", ";", "7%3Bx"]
+
 /** What is refused as text of so many code points at most, as JSON, and why. */
 const refusedTexts = (maximum: number): ReadonlyArray<readonly [json: string, message: string]> => [
-  ['""', "Expected a string with at least 1 code points"],
+  ['""', bounded(maximum)],
   ['" \\t\\n\\u00a0\\u3000 "', bounded(maximum)],
   [quote("a".repeat(maximum + 1)), bounded(maximum)],
   [quote(long.repeat(maximum + 1)), bounded(maximum)],
@@ -202,11 +205,21 @@ describe("tasks", () => {
         assert.deepStrictEqual(response.json(), invalidJson({ path: "description", message: message ?? "" }))
       }
       assert.deepStrictEqual(server.calls, [])
-      for (const json of ["null", '""', quote(long.repeat(2000))]) {
-        const { status } = yield* server.fetch(method, user + path, { body: `{"title":"Milk","description":${json}}` })
-        assert.include([200, 201], status)
+      const descriptions = [
+        ["null", null],
+        ['""', null],
+        ['" "', " "],
+        [quote(long.repeat(2000)), long.repeat(2000)]
+      ] as const
+      for (const [json, description] of descriptions) {
+        const response = yield* server.fetch(method, user + path, { body: `{"title":"Milk","description":${json}}` })
+        assert.include([200, 201], response.status)
+        assert.deepInclude(response.json(), { description })
       }
-      assert.strictEqual(server.calls.length, 3)
+      assert.deepStrictEqual(
+        server.calls.map((call) => call.at(-1)),
+        descriptions.map(([, description]) => ({ title: "Milk", description }))
+      )
     })
   )
 
@@ -256,7 +269,10 @@ describe("tasks", () => {
         "x",
         "%D9%A1",
         "2147483648",
-        "9".repeat(400)
+        "9".repeat(400),
+        "9".repeat(600),
+        "9".repeat(10_000),
+        ...illegible
       ]
       for (const id of ids) {
         const response = yield* server.fetch("GET", `${user}/tasks/${id}`)
@@ -289,7 +305,10 @@ describe("tasks", () => {
         assert.strictEqual(response.status, 400)
         assert.deepStrictEqual(
           response.json(),
-          invalidJson({ path: "status", message: 'Expected "all" | "pending" | "completed"' })
+          invalidJson({
+            path: "status",
+            message: status.includes("&") ? "Expected to be given once" : 'Expected "all" | "pending" | "completed"'
+          })
         )
       }
       assert.deepStrictEqual<unknown>(server.calls, listed)
@@ -307,7 +326,9 @@ it.live("a conversation's id is a UUID, in any case", () =>
       `${conversation.id}0`,
       `%7B${conversation.id}%7D`,
       "7c9e6679742540de944be07fc1f90ae7",
-      "0".repeat(400)
+      "0".repeat(400),
+      "0".repeat(600),
+      ...illegible
     ]) {
       for (const [method, suffix] of [
         ["GET", ""],
@@ -416,7 +437,7 @@ describe.each(lists)("the list $path", ({ path, maximum, cursor, after, refused 
           response.json(),
           invalidJson({
             path: "limit",
-            message: limit.includes("&") ? "Expected string" : `Expected a whole number from 1 to ${maximum}`
+            message: limit.includes("&") ? "Expected to be given once" : `Expected a whole number from 1 to ${maximum}`
           })
         )
       }
@@ -438,6 +459,7 @@ describe.each(lists)("the list $path", ({ path, maximum, cursor, after, refused 
         encode(null),
         encode([]),
         encode("x"),
+        "%zz",
         `${encode(cursor)}A`,
         "_w",
         "A".repeat(2000)

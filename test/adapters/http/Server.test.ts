@@ -18,6 +18,8 @@ import {
 const user = "/api/v1/users/ada_1-A"
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
+const statusLine = /HTTP\/1\.1 (\d{3}) /g
+
 /** A request as it is on the wire, after which the connection is closed. */
 const wire = (line: string, headers: ReadonlyArray<string>, body = "") =>
   [`${line}`, "Host: localhost", "Connection: close", ...headers, "", body].join("\r\n")
@@ -89,7 +91,17 @@ describe("paths and methods", () => {
   it.live("of no endpoint are not found", () =>
     Effect.gen(function* () {
       const server = yield* serveFakes()
-      for (const path of ["/", "/api", "/api/v1/users/ada_1-A", `${user}/chats`, `${user}/tasks/%zz`, "/docs/", "/%"]) {
+      for (const path of [
+        "/",
+        "/api",
+        "/api/v1/users/ada_1-A",
+        `${user}/chats`,
+        `${user}/tasks;x`,
+        `${user}/tasks%zz`,
+        "/health/live;x?a=b",
+        "/docs/",
+        "/%"
+      ]) {
         for (const method of ["GET", "POST", "OPTIONS", "PROPFIND"]) {
           const response = yield* server.fetch(method, path)
           assert.strictEqual(response.status, 404, path)
@@ -194,7 +206,7 @@ describe("health", () => {
 
 describe("what Node refuses", () => {
   /** A whole refusal from the wire; the id is its own. */
-  const assertRefusal = (answer: string, status: number, title: string, detail: string) => {
+  const assertRefusal = (answer: string, status: number, title: string, detail: string, code = "invalid_request") => {
     const refusal = parse(answer)
     assert.strictEqual(refusal.status, `HTTP/1.1 ${status} ${title}`)
     const id = refusal.headers["x-request-id"] ?? ""
@@ -209,9 +221,11 @@ describe("what Node refuses", () => {
       status,
       detail,
       request_id: id,
-      error: { message: detail, code: "invalid_request" }
+      error: { message: detail, code }
     })
   }
+
+  const unreadable = "The request cannot be read as HTTP/1.1."
 
   it.live("400: what is not HTTP", () =>
     Effect.gen(function* () {
@@ -220,11 +234,12 @@ describe("what Node refuses", () => {
         "Hello\r\n\r\n",
         "FETCH / HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nBad Name: x\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 1\r\n\r\n",
         wire(`POST ${user}/chat HTTP/1.1`, [...asAda, "Content-Length: x"]),
         wire(`POST ${user}/chat HTTP/1.1`, [...asAda, "Content-Length: 2", "Transfer-Encoding: chunked"], "{}"),
         wire(`POST ${user}/chat HTTP/1.1`, [...asAda, "Transfer-Encoding: chunked"], "x\r\n")
       ]) {
-        assertRefusal(yield* server.raw(bytes), 400, "Bad Request", "The request is not HTTP/1.1.")
+        assertRefusal(yield* server.raw(bytes), 400, "Bad Request", unreadable)
       }
       assert.deepStrictEqual(server.calls, [])
     })
@@ -239,6 +254,33 @@ describe("what Node refuses", () => {
       assert.deepStrictEqual(decodeJson(text), invalidJson({ path: "host", message: "Missing key" }))
       const old = parse(yield* server.raw("GET /health/live HTTP/1.0\r\n\r\n"))
       assert.strictEqual(old.status, "HTTP/1.1 200 OK")
+    })
+  )
+
+  it.live("400: more than one host", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes()
+      for (const version of ["1.0", "1.1"]) {
+        for (const hosts of ["Host: x\r\nhOST: y", "Host: x\r\nHost: x"]) {
+          const lines = `${hosts}\r\nConnection: close\r\nX-Request-Id: ${requestId}\r\n\r\n`
+          const { status, text } = parse(yield* server.raw(`GET /health/ready HTTP/${version}\r\n${lines}`))
+          assert.strictEqual(status, "HTTP/1.1 400 Bad Request")
+          assert.deepStrictEqual(decodeJson(text), invalidJson({ path: "host", message: "Expected to be given once" }))
+        }
+      }
+      assert.deepStrictEqual(server.calls, [])
+    })
+  )
+
+  it.live("405: CONNECT", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes()
+      const detail = "This is no proxy: it knows no CONNECT."
+      for (const target of ["example.org:443", "/health/live"]) {
+        const answer = yield* server.raw(`CONNECT ${target} HTTP/1.1\r\nHost: x\r\n\r\nmore`)
+        assertRefusal(answer, 405, "Method Not Allowed", detail, "method_not_allowed")
+        assert.strictEqual(parse(answer).headers["allow"], "")
+      }
     })
   )
 
@@ -292,20 +334,69 @@ describe("what Node refuses", () => {
     })
   )
 
-  it.live("but never in the midst of an answer", () =>
+  /** A request on a connection that stays open. */
+  const kept = (line: string, headers: ReadonlyArray<string> = [], body = "") =>
+    [line, "Host: x", ...headers, "", body].join("\r\n")
+  const send = `POST ${user}/chat HTTP/1.1`
+  const whole = kept(send, [...asAda, "Content-Length: 19"], '{"message":"Hello"}')
+  const asked = kept(send, [...asAda, "Content-Length: 19", "Expect: 100-continue"], '{"message":"Hello"}')
+  const cut = kept(send, [...asAda, "Transfer-Encoding: chunked"], "x\r\n")
+
+  it.live.each([
+    ["what is no HTTP", `${whole}garbage\r\n\r\n`, ["200", "400"]],
+    ["what is no HTTP, with a body that was asked for", `${asked}garbage\r\n\r\n`, ["100", "200", "400"]],
+    ["another whole request", `${whole}${whole}garbage\r\n\r\n`, ["200", "200", "400"]],
+    ["a request whose body is no HTTP", `${whole}${cut}`, ["200", "400"]],
+    ["an expectation that nobody meets", `${whole}${kept(send, ["Expect: 200-ok"])}`, ["200", "417"]],
+    ["CONNECT", `${whole}${kept("CONNECT x:443 HTTP/1.1")}`, ["200", "405"]],
+    ["the end that it has asked for", wire(send, [...asAda, "Content-Length: 19"], '{"message":"Hello"}x'), ["200"]]
+  ] as const)("behind the answers to the whole requests before it: %s", ([, bytes, statuses]) =>
     Effect.gen(function* () {
+      const begun = yield* Deferred.make<void>()
+      const finish = yield* Deferred.make<void>()
       const server = yield* serveFakes({
-        // More than a socket takes at once, and nobody reads.
-        chat: { send: () => Effect.succeed({ body: `"${"x".repeat(20_000_000)}"`, replayed: false }) }
+        chat: {
+          send: () =>
+            Deferred.succeed(begun, undefined).pipe(
+              Effect.andThen(Deferred.await(finish)),
+              Effect.as({ body: replyBody, replayed: false })
+            )
+        }
       })
-      const body = '{"message":"Hello"}'
-      const request = ["POST", `${user}/chat`, "HTTP/1.1\r\nHost: x\r\n"].join(" ")
-      const answer = yield* server.raw(
-        `${request}${asAda.join("\r\n")}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-        "garbage\r\n\r\n"
+      const answer = yield* Effect.forkChild(server.raw(bytes, "more garbage\r\n\r\n"))
+      yield* Deferred.await(begun)
+      yield* Effect.sleep("20 millis")
+      yield* Deferred.succeed(finish, undefined)
+      const text = yield* Fiber.join(answer)
+      const sent = Array.from(text.matchAll(statusLine), ([, status]) => status)
+      assert.deepStrictEqual(sent, [...statuses])
+      assert.strictEqual(text.split(replyBody).length - 1, statuses.filter((status) => status === "200").length)
+    })
+  )
+
+  it.live("but nothing behind the answer to the request that cannot be read to its end", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes()
+      const headers = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
+      const answer = yield* server.raw(kept(send, headers), "x\r\n")
+      assert.deepStrictEqual(
+        Array.from(answer.matchAll(statusLine), ([, status]) => status),
+        ["401"]
       )
-      assert.strictEqual(answer.split("HTTP/1.1 ").length, 2)
-      assert.notInclude(answer, "about:blank")
+    })
+  )
+
+  it.live("and never in the midst of an answer", () =>
+    Effect.gen(function* () {
+      const reply = `"${"x".repeat(20_000_000)}"`
+      const server = yield* serveFakes({
+        // More than a socket takes at once.
+        chat: { send: () => Effect.succeed({ body: reply, replayed: false }) }
+      })
+      const [, ...rest] = (yield* server.raw(whole, "garbage\r\n\r\n")).split("\r\n\r\n")
+      const [body = "", refusal = ""] = rest.join("\r\n\r\n").split("HTTP/1.1 400")
+      assert.isTrue(body === reply)
+      assertRefusal(`HTTP/1.1 400${refusal}`, 400, "Bad Request", unreadable)
     })
   )
 })

@@ -3,6 +3,7 @@ import { Deferred, Effect, Fiber, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { APIError } from "openai"
 import { asModelFailed, ProviderFailure } from "../../../src/adapters/openai/errors.ts"
+import type { OpenAiOptions } from "../../../src/adapters/openai/OpenAiModel.ts"
 import { ModelFailureReason } from "../../../src/domain/model/Turn.ts"
 import { faults, ModelServer, type Reply, replies } from "../../support/model-server.ts"
 import { askAt, assertHarmless, canary, failure, providerText } from "./support.ts"
@@ -148,6 +149,28 @@ describe("errors of the provider", () => {
         assert.deepStrictEqual({ ...cause(error) }, { _tag: "ProviderFailure", status })
       }).pipe(Effect.provide(ModelServer.layer))
     )
+  }
+})
+
+describe("redirects", () => {
+  /** A `fetch` of one's own, which would follow as the platform's does. */
+  const own: NonNullable<OpenAiOptions["fetch"]> = (input, init) => fetch(input, init)
+
+  for (const status of [301, 302, 303, 307, 308]) {
+    for (const [name, options] of [
+      ["the platform's fetch", {}],
+      ["another fetch", { fetch: own }]
+    ] as const) {
+      it.effect(`${status} is not followed by ${name}: misconfigured`, () =>
+        Effect.gen(function* () {
+          const { otherwise } = yield* ModelServer
+          yield* otherwise(replies.text("the redirect's answer"))
+          const error = yield* failure(replies.http(status, "", { location: "/elsewhere" }), options)
+          assert.strictEqual(error.reason, "misconfigured")
+          assert.strictEqual(cause(error).status, status)
+        }).pipe(Effect.provide(ModelServer.layer))
+      )
+    }
   }
 })
 
