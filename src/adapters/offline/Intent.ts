@@ -1,10 +1,19 @@
 import type { TaskStatus } from "../../domain/model/Task.ts"
-import { capitalized, isWhen, parseReference, type Reference, straightened, unquoted, withoutEnd } from "./Phrase.ts"
+import {
+  capitalized,
+  isWhen,
+  NUMBER,
+  parseReference,
+  type Reference,
+  straightened,
+  unquoted,
+  withoutEnd
+} from "./Phrase.ts"
 
-/** What of a task is to change. `when` are words of time that take the place of those in the title. */
+/** What of a task is to change. `when` are words of time that take the place of those in the title; no description is `null`. */
 export interface Change {
   readonly title?: string
-  readonly description?: string
+  readonly description?: string | null
   readonly when?: string
 }
 
@@ -24,13 +33,14 @@ export interface Reading {
 export type Intent =
   | { readonly kind: "add"; readonly tasks: ReadonlyArray<Wording>; readonly reminder: boolean }
   | { readonly kind: "list"; readonly status: TaskStatus; readonly dated: boolean }
-  | { readonly kind: "find"; readonly reference: Reference }
-  | { readonly kind: "complete"; readonly reference: Reference }
-  | { readonly kind: "delete"; readonly reference: Reference }
+  /** `vague`: so little was said that it is to be asked about before it is done. */
+  | { readonly kind: "find" | "complete" | "delete"; readonly reference: Reference; readonly vague?: true }
   /** `field` is what is to be asked for when no reading says what to write. */
   | { readonly kind: "update"; readonly readings: ReadonlyArray<Reading>; readonly field: "title" | "description" }
   /** To mark a task as open again, to take something back: no tool can. */
   | { readonly kind: "reopen" }
+  /** To have a deleted task back: no tool can, but it can be added anew. */
+  | { readonly kind: "restore"; readonly reference: Reference }
   /** "all except": what is meant is not clear enough to delete by. */
   | { readonly kind: "exception" }
   | { readonly kind: "refrain" | "help" | "greeting" | "thanks" | "farewell" | "yes" | "no" }
@@ -108,7 +118,7 @@ const readLines = (lines: ReadonlyArray<string>): ReadonlyArray<Intent> => {
 }
 
 const isCommand = (intent: Intent): boolean =>
-  ["add", "list", "complete", "delete", "update", "reopen", "find", "exception"].includes(intent.kind)
+  ["add", "list", "complete", "delete", "update", "reopen", "restore", "find", "exception"].includes(intent.kind)
 
 const NEXT =
   /\s*(?:[.;!]|,?\s+and\s+then\s|,\s*then\s|,?\s+and\s+also\s|,?\s+and\s|,|\s+then\s)\s*(?=(?:please\s+|also\s+)?(?:add|create|delete|remove|mark|complete|tick|check off|show|list|rename|change|update|set|remind me)\s)/giu
@@ -149,8 +159,8 @@ const QUESTION =
 
 const POLITE: ReadonlyArray<RegExp> = [
   /^(?:hi|hello|hey|howdy|yo|good (?:morning|afternoon|evening))(?: (?:there|again|turnkeeper|bot))?[\s,.!:;-]+/iu,
-  /^(?:please|pls|plz|kindly|ok|okay|alright|all right|also|and|then|now|actually|oh|um+|uh+|hmm+|just|maybe|perhaps|yes|yeah|sure|turnkeeper)[\s,.!:;-]+/iu,
-  /^(?:so|well|great|perfect|cool|nice|thanks|thank you|thx|right|awesome|no|nope)\s*[,.!:;-]+\s*/iu,
+  /^(?:please|pls|plz|kindly|ok|okay|alright|all right|also|and|then|now|actually|oh|oops|whoops|sorry|um+|uh+|hmm+|just|maybe|perhaps|yes|yeah|sure|turnkeeper)[\s,.!:;-]+/iu,
+  /^(?:so|well|great|perfect|cool|nice|thanks|thank you|thx|right|awesome|no|nope|(?:no )?(?:wait|hold on|hang on))\s*[,.!:;-]+\s*/iu,
   /^(?:can|could|would|will) (?:you|u|we)(?: please| kindly| just| also)* /iu,
   /^(?:can|could|may) i(?: please| just| also)* (?=(?:see|add|get|have|delete|remove|change|rename|view|mark)\b)/iu,
   /^i(?:'d| would) (?:like|love|want) you to /iu,
@@ -163,6 +173,9 @@ const POLITE: ReadonlyArray<RegExp> = [
 const say =
   (kind: "refrain" | "help" | "greeting" | "thanks" | "farewell" | "yes" | "no" | "reopen" | "exception"): Read =>
   () => ({ kind })
+
+const NO =
+  "(?:n|no|nope|nah|no way|don'?t(?: do (?:it|that))?|do not|stop(?: (?:it|that))?|cancel(?: (?:it|that))?|never ?mind|forget (?:it|that|about it)|leave (?:it|them)|none(?: of (?:them|these|those))?|neither|keep (?:it|them)|not (?:now|yet)|nothing|wait|hold on|hang on)"
 
 const SMALL_TALK: ReadonlyArray<Rule> = [
   [
@@ -178,22 +191,25 @@ const SMALL_TALK: ReadonlyArray<Rule> = [
     /^(?:great|perfect|awesome|cool|nice|excellent|wonderful|amazing|well done|good job|nice one|good|brilliant|lovely|great job|you're the best)$/iu,
     say("thanks")
   ],
-  [/^(?:(?:good)?bye(?: bye)?|see you(?: later| soon)?|good ?night|ciao)$/iu, say("farewell")],
+  [
+    /^(?:(?:good)?bye(?: bye)?|see you(?: later| soon)?|good ?night|ciao|that'?s (?:it|all)|(?:that'?s (?:it|all)|(?:i'm|i am)(?: all)? (?:done|finished)|(?:all )?done) for (?:now|today|tonight|the day))$/iu,
+    say("farewell")
+  ],
   [
     /^(?:y|yes|yeah|yep|yup|sure|ok|okay|confirm(?:ed)?|correct|right|absolutely|definitely|of course|exactly|do (?:it|so|that)|go ahead|go for it|please do|i'?m sure|i am sure|that'?s right|that one)(?:[\s,.!]+(?:yes|please|go ahead|do it|do that|do so|i'?m sure|sure|correct|thanks|(?:delete|remove|clear|add|complete) (?:it|them|them all|all|everything|all of them|that|those)))*$/iu,
     say("yes")
   ],
-  [
-    /^(?:n|no|nope|nah|no way|don'?t|do not|stop|cancel(?: (?:it|that))?|never ?mind|forget (?:it|that|about it)|leave (?:it|them)|none(?: of (?:them|these|those))?|neither|keep (?:it|them)|not now|nothing|wait|no,? (?:thanks|thank you|don'?t|never ?mind|cancel|keep (?:it|them)|stop|leave (?:it|them)))$/iu,
-    say("no")
-  ],
+  [rx(String.raw`^${NO}(?:[\s,.!]+(?:${NO}|please|thanks|thank you))*$`), say("no")],
   [
     /^(?:help(?: me)?(?: please)?|commands?|options|menu|instructions|usage|(?:i )?need (?:some )?help|(?:can|could) you help(?: me)?(?: out)?|who are you|what are you|what is this|what'?s this|tell me (?:about yourself|what you can do)|what are your (?:features|capabilities|commands)|are you (?:an? )?(?:bot|human|robot|ai|real|person).*)$/iu,
     say("help")
   ],
   [/^what (?:else )?(?:can|could|do|will) you (?:do|help)\b/iu, say("help")],
   [/^what (?:can|could|should|do) i (?:say|ask)\b/iu, say("help")],
-  [/^how (?:can|could|do|does|would|should|to)\b(?! i have| we have)/iu, say("help")]
+  [
+    /^(?:(?:(?:tell|show|teach|explain)(?: to)?(?: me)?|(?:(?:i want|i need|i(?:'d| would) like) to|let me|i don'?t|do you) know) )?how (?:can|could|do|does|would|should|to|i|you)\b(?! i have| we have)/iu,
+    say("help")
+  ]
 ]
 
 /* Commands. */
@@ -207,10 +223,16 @@ const on =
       : { kind, reference }
   }
 
-/** "it" stands for no task in particular: what was spoken of last, or a question back. */
-const onFocus =
+/** Said to be done rather than asked for: of all tasks, that is not taken at its word. */
+const toldOf: Read = (words) => {
+  const reference = parseReference(words)
+  return reference.kind === "all" ? { kind: "complete", reference, vague: true } : on("complete")(words, "")
+}
+
+/** A bare "delete", a bare "done": what was spoken of last may be meant, or something else. */
+const onNothing =
   (kind: "complete" | "delete"): Read =>
-  () => ({ kind, reference: { kind: "focus" } })
+  () => ({ kind, reference: { kind: "focus", many: false }, vague: true })
 
 const NO_REFERENCE = /^(?:an?|some|the|my|another)?\s*(?:tasks?|to-?dos?|items?|one|something)$/iu
 
@@ -241,8 +263,30 @@ const statusOf = (text: string): TaskStatus => {
 
 const REFRAIN: ReadonlyArray<Rule> = [[/^(?:do not|don'?t|never) (?!(?:let me )?forget)/iu, say("refrain")]]
 
+const ACCIDENT =
+  "(?:by (?:accident|mistake)|accidentally|mistakenly|unintentionally|wrong (?=(?:one|task|item|thing)s?\\b))"
+const IN_PASSING = rx(String.raw`\s*\b(?:${ACCIDENT}|deleted\b)`)
+
+const toRestore: Read = (words) => ({
+  kind: "restore",
+  reference: parseReference(words.replace(IN_PASSING, ""))
+})
+
 const REOPEN: ReadonlyArray<Rule> = [
-  [/^(?:un-?(?:check|mark|complete|tick|do)|re-?open|undo|restore|bring back|reactivate)\b/iu, say("reopen")],
+  [/^(?:un-?delete|restore|bring back)\b(.*)$/isu, toRestore],
+  [
+    /^(?:bring|get|put) (it|that|this|them|those|all of them|(?:the |my )?(?:deleted )?tasks?(?: ?#?\d+)?) back$/iu,
+    toRestore
+  ],
+  [rx(String.raw`^(?:i|we)\b(?=.*\b${ACCIDENT}).*?\b(?:deleted|removed|erased|cleared|wiped)\b(.*)$`), toRestore],
+  [/^(?:i|we) (?:didn'?t|did not) (?:mean|want|intend) to (?:delete|remove|erase|clear|wipe)\b(.*)$/isu, toRestore],
+  [
+    rx(
+      String.raw`^(?:i|we)\b(?=.*\b${ACCIDENT}).*\b(?:completed|finished|marked|ticked|checked|closed|changed|renamed|updated)\b`
+    ),
+    say("reopen")
+  ],
+  [/^(?:un-?(?:check|mark|complete|tick|do)|re-?open|undo|reactivate)\b/iu, say("reopen")],
   [
     /^(?:mark|set|change|make|put|flag|move)\b.*\b(?:not (?:done|completed?|finished)|undone|incomplete|uncompleted|unfinished|open|pending|active|(?:as|to) to ?do)$/isu,
     say("reopen")
@@ -255,6 +299,8 @@ const REOPEN: ReadonlyArray<Rule> = [
 
 /* Adding. */
 
+/** "task one": to be added by that name. */
+const COUNTED = `${TASKS} ?#?${NUMBER}`
 const ARTICLE = String.raw`(?:(?:an?|another|one more|the|my|these|this|the following|following|some|a few|several|\d{1,2}|two|three|four|five) )?(?:(?:new|following|extra|additional|quick) )?`
 
 const adds =
@@ -274,6 +320,7 @@ const ADD: ReadonlyArray<Rule> = [
   ],
   [/^(?:do not|don'?t|never) (?:let me )?forget (?:to |about |that )?(.+)$/isu, adds(true)],
   [/^(?:remember (?:to|that)|make sure (?:that )?(?:i|to)) (.+)$/isu, adds(true)],
+  [rx(`^(?:(?:add|create|insert|make) (?:an? )?(?:new )?|(?:an? )?new )(${COUNTED})$`), adds(false)],
   [
     rx(`^(?:add|create|make|set|set up)(?: me| for me)? ${ARTICLE}reminders?(?: for me)?(?: to| about| for|:)? (.+)$`),
     adds(true)
@@ -318,7 +365,7 @@ const TO_MY_LIST = rx(String.raw`\s+(?:to|on|onto|in|into) ${MY_LIST}(?:,? too|,
 const AS_TASK = rx(String.raw`\s+as (?:an? )?(?:new )?${TASKS}$`)
 const FOR_ME = /(")\s+for me$/iu
 const SOMETHING =
-  /^(?:something|one|it|this|that|things?|a few things|some things?|stuff|another|another one|more|:)?$/iu
+  /^(?:something|one|it|this|that|things?|a few things|some things?|stuff|another|another one|more|(?:it|that|them) (?:again|back)|:)?$/iu
 const QUOTED = /"([^"]+)"/gu
 const BETWEEN_QUOTED = /^(?:[\s,;&]|\band\b)*$/iu
 const WITH_DESCRIPTION =
@@ -397,7 +444,7 @@ const FIND: ReadonlyArray<Rule> = [
   ],
   [/^(?:find|search(?: for)?|look for|look up)\s+(.+)$/isu, on("find")],
   [
-    /^(?:show|view|display|see|open|read|get|give me|describe|what is|what's|whats|tell me about|details? (?:of|for|on|about)|show details? (?:of|for))\s+(?:me\s+)?(?:the details? (?:of|for)\s+)?(.+)$/isu,
+    /^(?:show|view|display|see|open|read|get|give me|describe|(?:what is|what's|whats)(?! \d+ ?[^\d\s])|tell me about|details? (?:of|for|on|about)|show details? (?:of|for))\s+(?:me\s+)?(?:the details? (?:of|for)\s+)?(.+)$/isu,
     onExplicit("find")
   ],
   [
@@ -411,6 +458,10 @@ const FIND: ReadonlyArray<Rule> = [
   [/^(?:did|have) i (?:already )?(?:finish(?:ed)?|do(?:ne)?|completed?) (.+)$/isu, on("find")]
 ]
 
+/** "What should I do next", and not "what did I just do" or "what should I wear". */
+const MINE =
+  /^what (?:(?:else |all )?(?:do|should|must|can|will|am) i (?:still |now |next |first )?(?:do|have|need|got|get|want|buy|start|tackle|work|focus|plan|supposed|forgetting|missing)\b|(?:have|did) i\b.*\b(?:got|left|have to|need|want|plan|planned|forget|forgotten|forgot|miss|missed)\b)/iu
+
 const LIST: ReadonlyArray<Rule> = [
   [
     rx(
@@ -418,6 +469,7 @@ const LIST: ReadonlyArray<Rule> = [
     ),
     list
   ],
+  [/^((?:completed|pending|open|incomplete|unfinished|uncompleted|remaining|outstanding)(?: ones)?)$/iu, list],
   [rx(`^(?:show|list|display|view|print|see)(?: me)?( .*${SHOW_WORDS}.*)$`), list],
   [/^(?:show|list|display|view)(?: me)?( what.*)?$/isu, list],
   [
@@ -432,8 +484,11 @@ const LIST: ReadonlyArray<Rule> = [
   ],
   [rx(`^(what(?:'s|s| is| do i have| have i got)? (?:on|in) (?:my|the|our) .*)$`), list],
   [
-    /^(what (?:do|should|must|can|have|did|will|am|else do|else should|all do) i\b.*)$/isu,
-    (words) => (CLOSED.test(words) ? list(words, "") : list(words, "still"))
+    /^(what (?:(?:else |all )?(?:do|should|must|can|will|am)|have|did) i\b.*)$/isu,
+    (words) => {
+      if (CLOSED.test(words)) return list(words, "")
+      return MINE.test(words) ? list(words, "still") : undefined
+    }
   ],
   [
     rx(
@@ -454,7 +509,7 @@ const LIST: ReadonlyArray<Rule> = [
 /* Completing. */
 
 const COMPLETE: ReadonlyArray<Rule> = [
-  [rx(`^(?:mark|set|flag) (?:as )?${DONE}$`), onFocus("complete")],
+  [rx(`^(?:mark|set|flag) (?:as )?${DONE}$`), () => ({ kind: "complete", reference: { kind: "focus", many: false } })],
   [rx(String.raw`^mark (?:as )?${DONE}\s*:?\s+(.+)$`), on("complete")],
   [
     rx(
@@ -464,18 +519,15 @@ const COMPLETE: ReadonlyArray<Rule> = [
   ],
   [/^(?:tick|check|cross|strike|scratch|mark) off (.+)$/isu, on("complete")],
   [rx(`^(?:tick|check|cross|strike|scratch|mark) (.+?) off(?: (?:of )?${MY_LIST})?$`), on("complete")],
+  [/^(?:(?:i'm|i am|we're|we are|i've|i have) )?(?:done|finished|complete|completed)$/iu, onNothing("complete")],
+  [/^did (it|that)(?: already)?$/iu, on("complete")],
+  [/^(?:(?:i'm|i am|we're|we are) )?(all) (?:done|finished|complete|completed)$/iu, toldOf],
   [
-    /^(?:(?:i'm|i am) )?(?:all )?(?:done|finished|complete|completed|did (?:it|that)|did it already)(?: with (?:it|that))?$/iu,
-    onFocus("complete")
+    /^(?:i|we)(?:'ve| have|'m| am)?(?: (?:just|already|now|finally|also))* (?:done|finished|completed|did|ticked off|checked off|crossed off|accomplished|closed|through)(?: with| doing| up)?\s+(.+?)(?: already)?$/isu,
+    toldOf
   ],
-  [
-    /^(?:i|we)(?:'ve| have|'m| am)?(?: (?:just|already|now|finally|also))* (?:done|finished|completed|did|ticked off|checked off|crossed off|accomplished|closed|through)(?: with| doing| up)?\s+(.+)$/isu,
-    on("complete")
-  ],
-  [
-    /^(?:complete|finish|accomplish|conclude|resolve|close|tick|done with|finished with|done|finished|completed)\s*[:,]?\s+(.+)$/isu,
-    on("complete")
-  ],
+  [/^(?:complete|finish|accomplish|conclude|resolve|close|tick)\s*[:,]?\s+(.+)$/isu, on("complete")],
+  [/^(?:done with|finished with|done|finished|completed)\s*[:,]?\s+(.+?)(?: already)?$/isu, toldOf],
   [/^(?:check|mark|do|cross|strike)\s+(.+)$/isu, onExplicit("complete")]
 ]
 
@@ -510,7 +562,7 @@ const STATEMENTS: ReadonlyArray<Rule> = [
     rx(
       String.raw`^(?!what|which|who|how|is |are |did |have |has |do |does |show|list|i |we |nothing|no |not )(.+?)(?<!\bnot|n't)(?: (?:is|are|was|were|has been|have been|got|gets)|'s)?(?: (?:now|already|all|both))* (?:${DONE}|taken care of|sorted)$`
     ),
-    on("complete")
+    toldOf
   ],
   [
     /^(?:(?:i|we)(?:'ve| have)? |(?=bought|paid|called|sent|took|wrote|went|washed|cleaned|made))(?:(?:just|already|now|finally|also) )*(?!need|want)([a-z]+) (.+)$/isu,
@@ -534,7 +586,7 @@ const DELETE: ReadonlyArray<Rule> = [
     () => ({ kind: "delete", reference: { kind: "all", status: "all" } })
   ],
   [rx(`^take (.+?) off(?: (?:of )?${MY_LIST})?$`), on("delete")],
-  [/^(?:delete|remove|erase|drop|scrap|discard|trash|clear)$/iu, onFocus("delete")],
+  [/^(?:delete|remove|erase|drop|scrap|discard|trash|clear)$/iu, onNothing("delete")],
   [
     /^(?:delete|remove|erase|drop|scrap|discard|trash|bin|get rid of|forget about|forget|cancel|throw (?:away|out)|clear out|clear|wipe|purge|dismiss|del|rm|eliminate|clean up)\s+(.+)$/isu,
     on("delete")
@@ -574,7 +626,7 @@ const describe: Read = (words, description) => {
     ? undefined
     : {
         kind: "update",
-        readings: [{ reference, change: { description: unquoted(description) } }],
+        readings: [{ reference, change: toDescription(description) }],
         field: "description"
       }
 }
@@ -677,7 +729,7 @@ const DESCRIBE: ReadonlyArray<Rule> = [
   [rx(`^(?:update|change|edit|modify) (.+?)(?:'s|s')? (?:the )?${FIELD}$`), unsaid("description")]
 ]
 
-/* What a person has to do or wants to: a task, unless it plainly is a command. */
+/* What a person has to do or wants to: a task, unless it plainly is a command. What has to be done is not done yet. */
 
 const NEED =
   /^(?:(?:i|we)(?:'ve|'ll)? )?(?:(?:really|also|still|just|probably|will) )*(?:need to|have to|have got to|got to|gotta|must|should|ought to|am supposed to|had better)(?! i\b| we\b| you\b) (.+)$/isu
@@ -686,9 +738,10 @@ const NEED_THING = /^(?:i|we)(?: really| also| still)? need (?!to\b|help|you\b|i
 
 const obligation = (text: string, wanted: boolean): Intent => {
   const meant = command(text)
-  return meant !== undefined && isPlain(meant, text, wanted)
-    ? meant
-    : { kind: "add", tasks: newTasks(text, false), reminder: false }
+  if (meant === undefined || !isPlain(meant, text, wanted)) {
+    return { kind: "add", tasks: newTasks(text, false), reminder: false }
+  }
+  return meant.kind === "complete" && !wanted ? { ...meant, vague: true } : meant
 }
 
 const MENTIONS_TASKS = /\b(?:tasks?|to-?dos?|one)\b|\bas (?:done|completed?|finished)$|\boff (?:my|the) .*list$/iu
@@ -740,9 +793,11 @@ const finished = (intent: Intent, asSaid: (part: string) => string): Intent => {
 
 const finishedChange = (change: Change, asSaid: (part: string) => string): Change => {
   const { description, title, ...rest } = change
-  const described =
-    description === undefined ? rest : { ...rest, description: cut(asSaid(description), DESCRIPTION_LENGTH)[0] }
-  return title === undefined || title === "" ? described : { ...described, ...sized({ ...described, title }, asSaid) }
+  const text = cut(asSaid(description ?? ""), DESCRIPTION_LENGTH)[0]
+  const described: Change = description === undefined ? rest : { ...rest, description: text === "" ? null : text }
+  return title === undefined || title === ""
+    ? described
+    : { ...described, ...sized(text === "" ? { title } : { title, description: text }, asSaid) }
 }
 
 /** A title too long to be one goes on in the description. */

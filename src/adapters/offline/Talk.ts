@@ -14,7 +14,7 @@ export interface TaskView {
 /** A tool that is to be run. */
 export interface ToolRequest {
   readonly name: string
-  readonly arguments: Readonly<Record<string, string | number>>
+  readonly arguments: Readonly<Record<string, string | number | null>>
 }
 
 /** What a tool answered. */
@@ -34,6 +34,8 @@ export interface Context {
   readonly focus: ReadonlyArray<TaskView>
   /** What was asked, when the reply was a question. */
   readonly question: Question | undefined
+  /** The tasks that were deleted last, which can be added again. */
+  readonly deleted: ReadonlyArray<TaskView>
 }
 
 /** A turn's last words. */
@@ -56,7 +58,7 @@ type Question =
  */
 export type Talk<A> = Generator<ReadonlyArray<ToolRequest>, A, ReadonlyArray<Outcome>>
 
-export const nothingBefore: Context = { focus: [], question: undefined }
+export const nothingBefore: Context = { focus: [], question: undefined, deleted: [] }
 
 /** No answer asks for more calls than this. */
 export const MOST_CALLS = 16
@@ -66,7 +68,11 @@ const MOST_SHOWN = 100
 
 /** Holds one turn of the talk. */
 export function* talk(said: string, context: Context): Talk<Reply> {
-  const message = tidied(said)
+  const last = yield* respond(tidied(said), context)
+  return last.deleted.length > 0 ? last : { ...last, deleted: context.deleted }
+}
+
+function* respond(message: string, context: Context): Talk<Reply> {
   const turn: Turn = { context, known: undefined, partial: false }
   const intents = recognize(message)
   const only = intents.length === 1 ? intents[0] : undefined
@@ -94,13 +100,15 @@ interface Turn {
 const reply = (text: string, focus: ReadonlyArray<TaskView> = [], question?: Question): Reply => ({
   text,
   focus,
-  question
+  question,
+  deleted: []
 })
 
 const joined = (replies: ReadonlyArray<Reply>): Reply => ({
   text: replies.map(({ text }) => text).join("\n\n"),
   focus: replies.findLast(({ focus }) => focus.length > 0)?.focus ?? [],
-  question: replies.findLast(({ question }) => question !== undefined)?.question
+  question: replies.findLast(({ question }) => question !== undefined)?.question,
+  deleted: replies.flatMap(({ deleted }) => deleted)
 })
 
 const ABILITIES =
@@ -119,15 +127,22 @@ function* carryOut(turn: Turn, intent: Intent): Talk<Reply> {
     case "find":
     case "complete":
     case "delete":
-      return yield* act(turn, { verb: intent.kind }, intent.reference)
+      return yield* act(turn, { verb: intent.kind }, intent.reference, intent.vague)
     case "update":
       return yield* update(turn, intent.readings, intent.field)
+    case "restore":
+      return restored(intent.reference, turn.context.deleted)
     default:
       return speak(intent, turn.context)
   }
 }
 
-type Spoken = Exclude<Intent["kind"], "add" | "list" | "find" | "complete" | "delete" | "update" | "unknown">
+type Spoken = Exclude<
+  Intent["kind"],
+  "add" | "list" | "find" | "complete" | "delete" | "update" | "restore" | "unknown"
+>
+
+const UNCHANGED = "All right, I've left everything as it is."
 
 const WORDS: Readonly<Record<Spoken, string>> = {
   help: `I look after your to-do list. ${ABILITIES} ${EXAMPLES}`,
@@ -135,8 +150,8 @@ const WORDS: Readonly<Record<Spoken, string>> = {
   thanks: "You're welcome! Tell me when there is anything else to do with your tasks.",
   farewell: "Goodbye! Your list is here whenever you need it.",
   yes: `There is nothing waiting for your answer. ${ABILITIES}`,
-  no: "All right, I've left everything as it is.",
-  refrain: "All right, I've left everything as it is.",
+  no: "There is nothing waiting for your answer, so there is nothing to stop. What is done stays done.",
+  refrain: "All right, I've left everything as it is now. What is done stays done.",
   reopen:
     "I can't take anything back or reopen a completed task: I have no way to do that. I can add it again as a new task, if you tell me so.",
   exception:
@@ -150,6 +165,8 @@ const REMARK =
 const WORD_PAIR = /\p{L}{2,}\s+\S*\p{L}{2,}/u
 
 const speak = (intent: Extract<Intent, { kind: Spoken | "unknown" }>, context: Context): Reply => {
+  if ((intent.kind === "no" || intent.kind === "refrain") && context.question !== undefined)
+    return reply(UNCHANGED, context.focus)
   if (intent.kind !== "unknown") return reply(WORDS[intent.kind], context.focus)
   const { question, text } = intent
   const tasks = question || text.length > OFFERED || REMARK.test(text) || !WORD_PAIR.test(text) ? [] : wordings(text)
@@ -164,7 +181,28 @@ const speak = (intent: Extract<Intent, { kind: Spoken | "unknown" }>, context: C
   return reply(`${start} ${ABILITIES} ${EXAMPLES}`, context.focus)
 }
 
+/** A deleted task cannot be had back, but added anew. */
+const restored = (reference: Reference, deleted: ReadonlyArray<TaskView>): Reply => {
+  const tasks = wantedBack(reference, deleted).filter((task) => task.title !== "")
+  if (tasks.length === 0)
+    return reply("I can't bring back a deleted task, but I can add it again. What did it say?", [], { kind: "title" })
+  const text =
+    tasks.length === 1
+      ? `I can't bring back a deleted task, but I can add it again. Shall I add ${tasks.map(label).join("")} as a new task?`
+      : `I can't bring back deleted tasks, but I can add them again as new ones:\n${titles(tasks)}\nShall I? (yes or no)`
+  return reply(text, [], { kind: "offer", tasks: tasks.map(wordingOf) })
+}
+
+const wantedBack = (reference: Reference, deleted: ReadonlyArray<TaskView>): ReadonlyArray<TaskView> =>
+  reference.kind === "nothing" || reference.kind === "focus" ? deleted : choice(reference, deleted)
+
+const wordingOf = ({ description, title }: TaskView): Wording =>
+  typeof description === "string" && description !== "" ? { title, description } : { title }
+
 /* Answers to what was asked. */
+
+/** "Add it again", but not "add another one". */
+const POINTS = /\b(?:it|that|this|them|those|these)\b/iu
 
 /** Gives nothing when the message is about something else. */
 function* answer(turn: Turn, question: Question, intent: Intent, message: string): Talk<Reply | undefined> {
@@ -174,7 +212,9 @@ function* answer(turn: Turn, question: Question, intent: Intent, message: string
     case "confirm":
       return yield* confirm(turn, question, intent, message)
     case "offer":
-      return intent.kind === "yes" ? yield* add(turn, question.tasks, false) : undefined
+      return intent.kind === "yes" || (intent.kind === "add" && intent.tasks.length === 0 && POINTS.test(message))
+        ? yield* add(turn, question.tasks, false)
+        : undefined
     case "title":
       return isWording(intent) ? yield* add(turn, wordings(message), false) : undefined
     case "wording":
@@ -212,7 +252,7 @@ function* choose(
   const { action, candidates } = question
   if (intent.kind === "yes" && candidates.length === 1) return yield* perform(turn, action, candidates)
   // "Delete the first one" answers "which one shall I delete?" as well as "the first one" does.
-  const named = intent.kind === action.verb && intent.kind !== "update" ? intent.reference : undefined
+  const named = isClear(intent) && intent.kind === action.verb ? intent.reference : undefined
   if (named === undefined && intent.kind !== "unknown" && intent.kind !== "yes") return undefined
   const chosen = NEGATION.test(message) ? [] : choice(named ?? parseReference(message), candidates)
   if (chosen.length > 0 && (action.verb !== "update" || chosen.length === 1)) {
@@ -226,6 +266,11 @@ function* choose(
   )
 }
 
+type Acting = Extract<Intent, { kind: "find" | "complete" | "delete" }>
+
+const isClear = (intent: Intent): intent is Acting =>
+  (intent.kind === "find" || intent.kind === "complete" || intent.kind === "delete") && intent.vague !== true
+
 /** "not the first one" says which it is not. */
 const NEGATION = /\b(?:not|except|but|without|other than)\b|n't\b/iu
 
@@ -238,6 +283,7 @@ const choice = (reference: Reference, candidates: ReadonlyArray<TaskView>): Read
     case "ordinal":
       return placed(reference.position, candidates)
     case "focus":
+      return reference.many || candidates.length === 1 ? candidates : []
     case "all":
       return candidates
     case "title": {
@@ -264,9 +310,10 @@ function* confirm(
   message: string
 ): Talk<Reply | undefined> {
   const { action, tasks } = question
-  const again =
-    intent.kind === action.verb && intent.kind !== "update" && ["focus", "all"].includes(intent.reference.kind)
+  const again = isClear(intent) && intent.kind === action.verb && ["focus", "all"].includes(intent.reference.kind)
   if (intent.kind === "yes" || again) return yield* perform(turn, action, tasks)
+  // "I didn't mean to delete that": it has not been.
+  if (intent.kind === "restore" && action.verb === "delete") return reply(UNCHANGED, tasks)
   if (intent.kind !== "unknown") return undefined
   const reference = parseReference(message)
   const some = reference.kind === "numbers" ? choice(reference, tasks) : []
@@ -331,8 +378,9 @@ function* allTasks(turn: Turn): Talk<Array<TaskView> | Reply> {
 
 type Targets = { readonly tasks: ReadonlyArray<TaskView> } | { readonly reply: Reply }
 
-function* act(turn: Turn, action: Action, reference: Reference): Talk<Reply> {
-  if (reference.kind === "numbers" && !needsTask(action)) {
+/** `vague`: the tasks are to be asked about first. */
+function* act(turn: Turn, action: Action, reference: Reference, vague = false): Talk<Reply> {
+  if (reference.kind === "numbers" && !needsTask(action) && !vague) {
     return yield* perform(
       turn,
       action,
@@ -341,6 +389,7 @@ function* act(turn: Turn, action: Action, reference: Reference): Talk<Reply> {
   }
   const targets = yield* resolve(turn, action, reference)
   if ("reply" in targets) return turn.partial ? partly(targets.reply) : targets.reply
+  if (vague) return targets.tasks.length === 1 ? ask(action, targets.tasks) : confirmation(action, targets.tasks)
   return yield* perform(turn, action, targets.tasks)
 }
 
@@ -360,7 +409,8 @@ const isEmpty = (change: Change): boolean => Object.keys(change).length === 0
 
 function* resolve(turn: Turn, action: Action, reference: Reference): Talk<Targets> {
   const { focus } = turn.context
-  if (reference.kind === "focus" && focus.length > 0) return oneOf(action, focus)
+  const meant = likely(action, focus)
+  if (reference.kind === "focus" && meant.length > 0) return oneOf(action, meant)
   if (reference.kind === "ordinal" && focus.length > 1) {
     const tasks = placed(reference.position, focus)
     if (tasks.length > 0) return { tasks }
@@ -377,6 +427,8 @@ function* resolve(turn: Turn, action: Action, reference: Reference): Talk<Target
       return everything(action, reference.status, all)
     case "title":
       return titled(action, reference, all)
+    case "focus":
+      return { reply: focus.length === 1 ? none(alreadyDone(focus), all) : which(action, all) }
     default:
       return { reply: which(action, all) }
   }
@@ -418,7 +470,7 @@ const everything = (action: Action, status: TaskStatus, all: ReadonlyArray<TaskV
 
 const confirmation = (action: Action, tasks: ReadonlyArray<TaskView>): Reply =>
   reply(
-    `This would ${action.verb} ${counted(tasks.length, "task")} for good:\n${lines(tasks)}\nShall I go ahead? (yes or no)`,
+    `This would ${action.verb} ${counted(tasks.length, "task")}${action.verb === "delete" ? " for good" : ""}:\n${lines(tasks)}\nShall I go ahead? (yes or no)`,
     tasks,
     { kind: "confirm", action, tasks }
   )
@@ -437,11 +489,13 @@ const titled = (
     return { tasks: match.certain }
   if (match.certain.length > 1) return several(action, reference, match.certain)
   const done = action.verb === "complete" ? matchTasks(reference.words, all).certain : []
-  if (done.length > 0) return { reply: reply(`${quote(done[0]?.title ?? "")} is already complete.`, done) }
+  if (done.length > 0) return { reply: reply(alreadyDone(done), done) }
   if (match.possible.length > 0) return { reply: ask(action, match.possible) }
   const kind = action.verb === "complete" ? "an open task" : "a task"
   return { reply: none(`I couldn't find ${kind} like ${quote(reference.words)}.`, all) }
 }
+
+const alreadyDone = (tasks: ReadonlyArray<TaskView>): string => `${quote(tasks[0]?.title ?? "")} is already complete.`
 
 /** Of several tasks that were named, not each is one on the list. */
 const missing = (action: Action, apart: ReadonlyArray<ReadonlyArray<TaskView>>): Targets => ({
@@ -533,7 +587,8 @@ function* perform(turn: Turn, action: Action, tasks: ReadonlyArray<TaskView>): T
       : []),
     ...(action.verb === "complete" && changed.length > 0 ? tally(turn) : [])
   ]
-  return reply(sentences.join(" "), action.verb === "delete" ? [] : changed)
+  const said = sentences.join(" ")
+  return action.verb === "delete" ? { ...reply(said), deleted: changed } : reply(said, changed)
 }
 
 const requestFor = (action: Exclude<Action, { verb: "find" }>, task: TaskView): ToolRequest => {
@@ -652,6 +707,12 @@ const line = (task: TaskView): string => {
   return `${task.id}. ${title} (${task.completed ? "completed" : "incomplete"})${description === "" ? "" : `: ${description}`}`
 }
 
+const titles = (tasks: ReadonlyArray<TaskView>): string =>
+  tasks
+    .slice(0, MOST_SHOWN)
+    .map((task) => `- ${oneLine(task.title, LONGEST_QUOTE)}`)
+    .join("\n")
+
 const details = (tasks: ReadonlyArray<TaskView>): string =>
   tasks.length === 1 ? `Here it is:\n\n${lines(tasks)}` : `I found ${counted(tasks.length, "task")}:\n\n${lines(tasks)}`
 
@@ -671,10 +732,11 @@ export const account = (steps: ReadonlyArray<{ readonly name: string; readonly o
   const sentences = (acted.length > 0 ? acted : steps.slice(-1)).flatMap(({ name, outcome }) =>
     accountOf(name, outcome)
   )
-  return reply(
-    sentences.length === 0 ? "I couldn't do that here. Nothing on your list was changed." : sentences.join("\n"),
-    steps.flatMap(({ name, outcome }) => (name === "delete_task" ? [] : tasksOf(outcome)))
-  )
+  const text =
+    sentences.length === 0 ? "I couldn't do that here. Nothing on your list was changed." : sentences.join("\n")
+  const touched = (deleted: boolean) =>
+    steps.flatMap(({ name, outcome }) => ((name === "delete_task") === deleted ? tasksOf(outcome) : []))
+  return { ...reply(text, touched(false)), deleted: touched(true) }
 }
 
 const DONE_BY: Readonly<Record<string, string>> = {

@@ -31,7 +31,11 @@ export const matchTasks = <T extends { readonly title: string }>(words: string, 
   const nearest = certain.filter((entry) => entry.asked >= best - 0.05)
   // "buy milk" is "Buy milk" rather than "Buy milk powder": nothing of its title is left over.
   const whole = nearest.filter((entry) => entry.covered >= FULL)
-  return { certain: (whole.length > 0 ? whole : nearest).map(taskOf), possible: [], full: best >= FULL }
+  // "call anna" is "Call Anna" rather than "Call Annabel", of which it is the beginning.
+  const exact = whole.filter((entry) => entry.asked === 1 && entry.covered === 1)
+  const same = exact.filter((entry) => sameText(words, entry.task.title))
+  const named = [same, exact, whole].find((entries) => entries.length > 0) ?? nearest
+  return { certain: named.map(taskOf), possible: [], full: best >= FULL }
 }
 
 const taskOf = <T>(entry: { readonly task: T }): T => entry.task

@@ -96,6 +96,9 @@ it.effect(
         `add a note to ${"saying ".repeat(500)}`,
         `is ${"is ".repeat(1300)}`,
         `${"please ".repeat(550)}`,
+        `${"no ".repeat(1300)}x`,
+        `delete ${"2 - ".repeat(900)}x`,
+        `I deleted ${"the wrong ".repeat(390)}`,
         `add ${"with description ".repeat(230)}`
       ]) {
         const said = yield* startChat(["Buy groceries"]).say(message)

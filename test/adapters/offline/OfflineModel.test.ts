@@ -11,7 +11,8 @@ const add = (title: string, description?: string) =>
 const complete = (id: number) => `complete_task {"task_id":${id}}`
 const remove = (id: number) => `delete_task {"task_id":${id}}`
 const rename = (id: number, title: string) => `update_task ${JSON.stringify({ task_id: id, title })}`
-const describeAs = (id: number, description: string) => `update_task ${JSON.stringify({ task_id: id, description })}`
+const describeAs = (id: number, description: string | null) =>
+  `update_task ${JSON.stringify({ task_id: id, description })}`
 const all = "list_tasks all"
 const pending = "list_tasks pending"
 const completed = "list_tasks completed"
@@ -68,7 +69,12 @@ const adding: ReadonlyArray<Row> = [
     "'Finish project report' as complete"
   ],
   ["delete task 3 and add buy milk", [remove(3), add("Buy milk")]],
-  ["add task", [], "What should the task say?"]
+  ["add task", [], "What should the task say?"],
+  ["add task one", [add("Task one")]],
+  ["add task two", [add("Task two")]],
+  ["add task 2", [add("Task 2")]],
+  ["create a new task two", [add("Task two")]],
+  ["new task one", [add("Task one")]]
 ]
 
 const listing: ReadonlyArray<Row> = [
@@ -90,6 +96,8 @@ const listing: ReadonlyArray<Row> = [
   ["which tasks are done?", [completed], "You have 1 completed task:"],
   ["what did I finish?", [completed]],
   ["show completed", [completed]],
+  ["completed", [completed], "3. Call dentist (completed)"],
+  ["pending", [pending]],
   ["what is task 2?", [all], "2. Finish project report (incomplete)"],
   ["is the report done?", [all], "2. Finish project report (incomplete)"],
   ["do I have a task about plants?", [all], "4. Water the plants"],
@@ -126,7 +134,16 @@ const completing: ReadonlyArray<Row> = [
   ["the report is not done", [], "not sure"],
   ["I haven't finished the report", [], "not sure"],
   ["should I delete task 2?", [], "can't help"],
-  ["done", [all], "Which task"]
+  ["done", [all], "Which task"],
+  ["complete 2–5", [2, 3, 4, 5].map(complete)],
+  ["complete 2 - 4", [2, 3, 4].map(complete)],
+  ["mark tasks one to three as done", [1, 2, 3].map(complete)],
+  ["complete everything", [all, complete(1), complete(2), complete(4), complete(5)]],
+  ["i'm finished with everything", [all], "This would complete 4 tasks:", "yes or no"],
+  ["everything is done", [all], "yes or no"],
+  ["all done", [all], "yes or no"],
+  ["I need to finish everything", [all], "yes or no"],
+  ["I have to do task 2", [all], "Do you mean 2. 'Finish project report'?"]
 ]
 
 const updating: ReadonlyArray<Row> = [
@@ -144,7 +161,8 @@ const updating: ReadonlyArray<Row> = [
   ["change task 2's description to long", [describeAs(2, "long")]],
   ["add a note to task 2: ask Bob", [describeAs(2, "ask Bob")]],
   ["add description soil first to task 4", [describeAs(4, "soil first")]],
-  ["remove the description of task 2", [describeAs(2, "")], "no description now"],
+  ["remove the description of task 2", [describeAs(2, null)], "no description now"],
+  ["clear the description of task 2", [describeAs(2, null)], "no description now"],
   [
     "change task 1 title to Foo and description to Bar",
     ['update_task {"task_id":1,"title":"Foo","description":"Bar"}'],
@@ -173,7 +191,15 @@ const deleting: ReadonlyArray<Row> = [
   ["delete all tasks that are done", [all], "1 task for good", "3. Call dentist"],
   ["clear my list", [all], "5 tasks for good", "yes or no"],
   ["delete everything except the report", [], "numbers"],
-  ["don't delete task 3", [], "left everything"]
+  ["don't delete task 3", [], "left everything"],
+  ["delete task 1 to 3", [1, 2, 3].map(remove)],
+  ["delete tasks 2 through task 4", [2, 3, 4].map(remove)],
+  ["delete task 2 - task 4", [2, 3, 4].map(remove)],
+  ["delete tasks from 3 to 1", [1, 2, 3].map(remove)],
+  ["delete 1, 3-5", [1, 3, 4, 5].map(remove)],
+  ["delete task 2, task 4", [remove(2), remove(4)]],
+  ["delete task 1 to 500", [all], "couldn't find"],
+  ["delete task 2 if it is done", [all], "couldn't find"]
 ]
 
 const talking: ReadonlyArray<Row> = [
@@ -187,7 +213,16 @@ const talking: ReadonlyArray<Row> = [
   ["send an email to Bob", [], "I can't do that myself", "Shall I add 'Send an email to Bob' as a task?"],
   ["mark task 1 as not done", [], "can't"],
   ["undo", [], "can't"],
+  ["I deleted task 4 by accident", [], "can't bring back a deleted task", "What did it say?"],
+  ["I completed task 4 by accident", [], "can't take anything back"],
+  ["what did I just do?", [], "can't help with that", "I can add tasks"],
+  ["What's 2+2?", [], "can't help with that", "I can add tasks"],
+  ["what should I wear?", [], "can't help with that"],
+  ["could you tell me how to delete a task", [], "I can add tasks", "delete task 3"],
+  ["I'm done for today", [], "Goodbye"],
   ["yes", [], "nothing waiting"],
+  ["no", [], "nothing waiting"],
+  ["no wait", [], "nothing waiting"],
   ["2", [], "not sure what you mean"],
   ["买牛奶", [], "not sure what you mean"],
   ["???", [], "I can"]
@@ -365,6 +400,68 @@ const talks: ReadonlyArray<Talk> = [
   [
     ["done", [all]],
     ["groceries", [complete(1)]]
+  ],
+  [
+    ["done", [all]],
+    ["I'm done", []],
+    ["mark it as done", []]
+  ],
+  [
+    ["delete the dentist one", [all]],
+    ["delete it", []],
+    ["delete both", [remove(3), remove(5)]]
+  ],
+  [
+    ["mark task 1 as done", [complete(1)]],
+    ["I'm done", [all]]
+  ],
+  [
+    ["mark task 1 as done", [complete(1)]],
+    ["completed", [completed]]
+  ],
+  [
+    ["add buy milk", [add("Buy milk")]],
+    ["I'm done", []],
+    ["yes", [complete(6)]]
+  ],
+  [
+    ["add buy milk", [add("Buy milk")]],
+    ["delete", []],
+    ["yes", [remove(6)]]
+  ],
+  [
+    ["i'm finished with everything", [all]],
+    ["yes", [1, 2, 4, 5].map(complete)]
+  ],
+  [
+    ["everything is done", [all]],
+    ["no wait", []],
+    ["yes", []]
+  ],
+  [
+    ["add buy milk with description 2 litres", [add("Buy milk", "2 litres")]],
+    ["delete it", [remove(6)]],
+    ["hi", []],
+    ["I deleted task 6 by accident", []],
+    ["yes", [add("Buy milk", "2 litres")]]
+  ],
+  [
+    ["delete tasks 1 and 4", [remove(1), remove(4)]],
+    ["oops, I accidentally deleted the plants", []],
+    ["no", []],
+    ["bring task 4 back", []],
+    ["add it again", [add("Water the plants")]]
+  ],
+  [
+    ["delete tasks 1 and 4", [remove(1), remove(4)]],
+    ["I deleted them by accident", []],
+    ["add another one", []],
+    ["bring them back", []],
+    ["yes", [add("Buy groceries"), add("Water the plants")]]
+  ],
+  [
+    ["I deleted task 4 by accident", []],
+    ["water the roses", [add("Water the roses")]]
   ]
 ]
 
@@ -398,7 +495,56 @@ const ask = Effect.fnUntraced(function* (messages: ReadonlyArray<PromptMessage>,
   return yield* llm.complete({ system: "", messages, tools: offered })
 })
 
+/** A title, words for it, and what it is when it moves to another time. */
+const moves: ReadonlyArray<readonly [title: string, message: string, moved: string]> = [
+  ["Flight to Paris on Dec 3", "move the paris flight to Dec 5", "Flight to Paris on Dec 5"],
+  ["Meeting with Bob on Monday", "postpone meeting to Friday", "Meeting with Bob on Friday"],
+  ["Meeting with Bob on Monday", "postpone meeting to tomorrow", "Meeting with Bob tomorrow"],
+  ["Meeting with Bob on Monday", "move meeting to 3pm", "Meeting with Bob at 3pm"],
+  ["Pay rent by Friday", "move rent to next week", "Pay rent by next week"],
+  ["Trip to Rome in May", "move the trip to June 5", "Trip to Rome on June 5"],
+  ["Call mum tomorrow", "move call mum to Friday", "Call mum Friday"]
+]
+
+describe("titles", () => {
+  for (const [title, message, moved] of moves) {
+    it.effect(`${title}: ${message}`, () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual((yield* startChat([title]).say(message)).calls, [all, rename(1, moved)])
+      }).pipe(Effect.provide(layer))
+    )
+  }
+
+  it.effect("that are named exactly are not confused with those that begin so", () =>
+    Effect.gen(function* () {
+      const said = yield* startChat(["Call Annabel", "Call Anna"]).say("rename call anna to call Hannah")
+      assert.deepStrictEqual(said.calls, [all, rename(2, "Call Hannah")])
+    }).pipe(Effect.provide(layer))
+  )
+})
+
 describe("honesty", () => {
+  for (const refusal of ["no", "no wait", "don't delete it"]) {
+    it.effect(`does not say after a delete that ${refusal} undid it`, () =>
+      Effect.gen(function* () {
+        const chat = startChat(LIST)
+        for (const message of ["delete all my tasks", "yes"]) yield* chat.say(message)
+        assert.strictEqual(chat.tasks.length, 0)
+        assert.include((yield* chat.say(refusal)).reply, "What is done stays done.")
+      }).pipe(Effect.provide(layer))
+    )
+  }
+
+  it.effect("says that a no left everything as it is when there was a question", () =>
+    Effect.gen(function* () {
+      const chat = startChat(LIST)
+      for (const refusal of ["no wait", "oh, I didn't mean to delete them"]) {
+        yield* chat.say("delete all my tasks")
+        assert.strictEqual((yield* chat.say(refusal)).reply, "All right, I've left everything as it is.")
+      }
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("tells what a tool refused, and claims nothing", () =>
     Effect.gen(function* () {
       const answer = yield* ask([

@@ -21,7 +21,7 @@ export const tools = ["add_task", "list_tasks", "complete_task", "update_task", 
   (name): ToolDefinition => ({ name, description: name, parameters: { type: "object" } })
 )
 
-const Arguments = Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite]))
+const Arguments = Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Null]))
 type Arguments = typeof Arguments.Type
 const decodeArguments = Schema.decodeSync(Schema.fromJsonString(Arguments))
 const encodeJson = Schema.encodeUnknownSync(Schema.fromJsonString(Schema.Unknown))
@@ -37,7 +37,7 @@ export const startChat = (titles: ReadonlyArray<string>, offered: ReadonlyArray<
   let lastId = tasks.length
   const messages: Array<PromptMessage> = []
 
-  const change = (id: number | string | undefined, to: (task: TestTask) => TestTask | undefined): unknown => {
+  const change = (id: Arguments[string] | undefined, to: (task: TestTask) => TestTask | undefined): unknown => {
     const at = tasks.findIndex((task) => task.id === id)
     const task = tasks[at]
     if (task === undefined) return { success: false, error: `There is no task ${id}` }
@@ -101,8 +101,8 @@ export const startChat = (titles: ReadonlyArray<string>, offered: ReadonlyArray<
 
 const MOST_COMPLETIONS = 10
 
-const textOf = (value: string | number | undefined): string | null =>
-  value === undefined || value === "" ? null : `${value}`
+const textOf = (value: Arguments[string] | undefined): string | null =>
+  value === undefined || value === null || value === "" ? null : `${value}`
 
 const shown = (call: RequestedCall, args: Arguments): string =>
   call.name === "list_tasks" ? `list_tasks ${args["status"]}` : `${call.name} ${encodeJson(args)}`
