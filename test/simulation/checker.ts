@@ -19,8 +19,8 @@ export interface Ledger {
     readonly conversationId: Option.Option<ConversationId>
     /** Every answer of 200 that it got. */
     readonly bodies: Array<string>
-    /** How it ended, as far as the client knows. */
-    ended: "completed" | "failed" | undefined
+    /** How it ended, as far as the client knows; it may also have lost its patience with a turn that failed. */
+    ended: "completed" | "failed" | "abandoned" | "given up" | undefined
   }>
 }
 
@@ -113,7 +113,8 @@ const checkConversation = (userId: UserId, row: ConversationRow, state: UserStat
 const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArray<string> => {
   const messages = [...(state?.conversations.values() ?? [])].flatMap((conversation) => conversation.messages)
   const titles = [...(state?.tasks.values() ?? [])].map((task) => task.title)
-  const seqs: Array<number> = []
+  const seen = new Map<ConversationId, number>()
+  const disorder: Array<string> = []
   const violations = ledger.sent.flatMap((entry): ReadonlyArray<string> => {
     const said = messages.filter((message) => message.role === "user" && message.content === entry.text)
     const [body] = entry.bodies
@@ -123,17 +124,23 @@ const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArra
     const reply = decodeReply(body)
     const seq = said[0]?.seq
     if (seq === undefined) return [`${entry.text} was answered, and never said`]
-    seqs.push(seq)
+    if (seq <= (seen.get(reply.conversationId) ?? 0)) disorder.push(`${ledger.name} saw another order`)
+    seen.set(reply.conversationId, seq)
+    const stored = state?.conversations.get(reply.conversationId)
+    const calls = (stored?.calls ?? []).filter((call) => call.seq === seq).map((call) => call.id)
     const wanted = entry.text.split(/[ |]/)
     const told = reply.toolCalls.filter((call) => call.toolName === "add_task" && call.status === "success")
     return [
       ...wanted.filter((title) => !titles.includes(title)).map((title) => `${title} was answered, and is not there`),
       ...(told.length === wanted.length ? [] : [`${entry.text} was answered with ${told.length} calls`]),
-      ...(reply.message === `Added ${entry.text}` ? [] : [`${entry.text} was answered ${reply.message}`])
+      ...(reply.message.startsWith(`Added ${entry.text} `) ? [] : [`${entry.text} was answered ${reply.message}`]),
+      ...(stored?.messages.some((row) => row.id === reply.messageId && row.content === reply.message) === true
+        ? []
+        : [`${entry.text} was answered with what is not stored`]),
+      ...(JSON.stringify(calls) === JSON.stringify(reply.toolCalls.map((call) => call.id))
+        ? []
+        : [`${entry.text} was answered with other calls than those that are stored`])
     ]
   })
-  return [
-    ...violations,
-    ...(seqs.every((seq, i) => i === 0 || seq > (seqs[i - 1] ?? 0)) ? [] : [`${ledger.name} saw another order`])
-  ]
+  return [...violations, ...disorder]
 }

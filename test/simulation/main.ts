@@ -2,9 +2,16 @@ import { parseArgs } from "node:util"
 import { Console, Effect } from "effect"
 import { simulate } from "./simulation.ts"
 
-/** `npm run simulate -- --seeds N [--from N]`: simulates so many seeds, shows how far it is, and tables what was done. */
+/**
+ * `npm run simulate -- --seeds N [--from N] [--first]`: simulates so many seeds, or until the first one fails, shows how
+ * far it is, and tables what was done.
+ */
 const { values } = parseArgs({
-  options: { seeds: { type: "string", default: "1000" }, from: { type: "string", default: "1" } }
+  options: {
+    seeds: { type: "string", default: "1000" },
+    from: { type: "string", default: "1" },
+    first: { type: "boolean", default: false }
+  }
 })
 const seeds = Number(values.seeds)
 const from = Number(values.from)
@@ -12,7 +19,7 @@ const counts = new Map<string, number>()
 const failed: Array<number> = []
 
 const run = Effect.gen(function* () {
-  for (let seed = from; seed < from + seeds; seed++) {
+  for (let seed = from; seed < from + seeds && !(values.first && failed.length > 0); seed++) {
     const outcome = yield* simulate(seed)
     for (const [what, count] of outcome.counts) counts.set(what, (counts.get(what) ?? 0) + count)
     if (outcome.violations.length > 0) {

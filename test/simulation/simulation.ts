@@ -1,4 +1,18 @@
-import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Random, References, Schema, Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Random,
+  References,
+  Schema,
+  Scope
+} from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryConversationRepo from "../../src/adapters/memory/MemoryConversationRepo.ts"
 import * as MemoryStore from "../../src/adapters/memory/MemoryStore.ts"
@@ -49,7 +63,7 @@ type Dice = ReturnType<typeof makeDice>
 /** An instance of the service, as a client reaches it. */
 interface Instance {
   readonly chat: Chat.Chat["Service"]
-  readonly turns: Turns.Turns["Service"]
+  readonly clock: Clock.Clock
   readonly scope: Scope.Closeable
   /** Completes when the process is gone. */
   readonly death: Deferred.Deferred<void>
@@ -68,6 +82,8 @@ interface World {
   readonly clock: Clock.Clock
   /** How much goes wrong, from 0 to 1; it calms down in the end. */
   turbulence: number
+  /** How often the model makes a mistake. */
+  readonly trouble: number
   readonly count: (what: string) => void
   readonly repo: ConversationRepo["Service"]
   readonly tools: TaskTools["Service"]
@@ -82,6 +98,7 @@ const lost = new StorageUnavailable({ operation: "simulation" })
  */
 export const simulate = (seed: number): Effect.Effect<Outcome> =>
   Effect.gen(function* () {
+    yield* TestClock.setTime(Date.UTC(2026, 0, 19))
     const dice = makeDice(seed)
     const counts = new Map<string, number>()
     const store = yield* MemoryStore.MemoryStore
@@ -89,11 +106,13 @@ export const simulate = (seed: number): Effect.Effect<Outcome> =>
       dice,
       clock: yield* Clock.Clock,
       turbulence: dice.pick([0, 0.3, 1, 1, 2]),
+      trouble: dice.pick([0.02, 0.1, 0.5]),
       count: (what) => void counts.set(what, (counts.get(what) ?? 0) + 1),
       repo: yield* ConversationRepo,
       tools: yield* TaskTools,
       instances: []
     }
+    const calm = world.turbulence === 0
     for (let i = 0; i < 1 + dice.below(3); i++) world.instances.push(yield* startInstance(world))
 
     const users = Array.from(
@@ -113,15 +132,24 @@ export const simulate = (seed: number): Effect.Effect<Outcome> =>
     }
     yield* Fiber.interrupt(fates)
     world.turbulence = 0
-    const stuck = ledgers.flatMap((ledger, i) =>
-      clients[i]?.pollUnsafe() === undefined ? [`the client ${ledger.name} never came to know`] : []
+    const stuck = ledgers.flatMap((ledger, i) => {
+      const exit = clients[i]?.pollUnsafe()
+      if (exit === undefined) return [`the client ${ledger.name} never came to know`]
+      return Exit.isSuccess(exit) ? [] : [`the client ${ledger.name} was told: ${Cause.pretty(exit.cause)}`]
+    })
+    const wronged = ledgers.flatMap((ledger) =>
+      calm
+        ? ledger.sent
+            .filter((entry) => entry.ended === "abandoned")
+            .map((entry) => `${entry.text} was abandoned, though nobody died`)
+        : []
     )
     for (const fiber of clients) yield* Effect.forkChild(Fiber.interrupt(fiber))
     yield* Effect.forkChild(Effect.flatMap(Fiber.awaitAll(clients), () => Effect.void))
     if (world.instances.every((instance) => instance.process.dead)) world.instances.push(yield* startInstance(world))
     for (let i = 0; i < 45; i++) yield* TestClock.adjust("1 second") // a lease, and 15 s, and some
 
-    const violations = [...stuck, ...(yield* check(store.users, ledgers, world.repo))]
+    const violations = [...stuck, ...wronged, ...(yield* check(store.users, ledgers, world.repo))]
     for (const instance of world.instances) yield* Effect.forkChild(Scope.close(instance.scope, Exit.void))
     for (let i = 0; i < 10; i++) yield* TestClock.adjust("10 seconds")
     return { seed, violations, counts }
@@ -149,6 +177,7 @@ const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Retu
   const process: Process = { dead: false, frozenUntil: 0 }
   const skew = world.dice.chance(0.3) ? world.dice.pick([-60_000, 60_000]) : 0
   if (skew !== 0) world.count("clock off by a minute")
+  const clock = skewed(world.clock, skew)
   const death = yield* Deferred.make<void>()
   const scope = yield* Scope.make()
   const kill = Effect.suspend(() => {
@@ -170,11 +199,11 @@ const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Retu
     Layer.provide(Layer.succeed(Settings, settings)),
     Layer.fresh,
     (layer) => Layer.buildWithScope(layer, scope),
-    Effect.provideService(Clock.Clock, skewed(world.clock, skew))
+    Effect.provideService(Clock.Clock, clock)
   )
   return {
     chat: Context.get(context, Chat.Chat),
-    turns: Context.get(context, Turns.Turns),
+    clock,
     scope,
     death,
     process
@@ -288,60 +317,71 @@ const faultyTools = ({ tools }: World, { inside }: Faults): TaskTools["Service"]
 
 const usage = { promptTokens: 10, completionTokens: 5 }
 
-/**
- * A model that does as it is told: each word of the message is a task to add, those before a "|" at once and then those
- * behind it, and in the end it names them all. It makes whatever mistakes models make.
- */
+type Call = Completion["toolCalls"][number]
+
+const says = (text: string): Completion => ({ text, toolCalls: [], finishReason: "stop", usage })
+const asks = (...toolCalls: ReadonlyArray<Call>): Completion => ({
+  text: "",
+  toolCalls,
+  finishReason: "tool_calls",
+  usage
+})
+
+/** A model, which takes its time, and makes whatever mistakes models make. */
 const model =
-  ({ count, dice }: World, process: Process) =>
+  ({ count, dice, trouble }: World, process: Process) =>
   (prompt: Prompt): Effect.Effect<Completion, ModelFailed> =>
     Effect.suspend(() => {
       if (process.dead) return Effect.never
-      const last = prompt.messages.findLastIndex((message) => message.role === "user")
-      const text = prompt.messages[last]?.content ?? ""
-      const steps = text.split("|").map((part) => part.trim().split(" "))
-      const asked = prompt.messages
-        .slice(last)
-        .flatMap((message) => (message.role === "assistant" ? message.toolCalls.map((call) => call.arguments) : []))
-      const answer = (completion: Partial<Completion>): Effect.Effect<Completion> =>
-        Effect.delay(
-          Effect.succeed({ text: "", toolCalls: [], finishReason: "stop", usage, ...completion } as const),
-          dice.below(3000)
-        )
-      const fault = dice.chance(0.05) ? dice.pick(modelFaults) : "none"
-      if (fault !== "none") count(`model: ${fault}`)
+      const answer = (completion: Completion) =>
+        Effect.delay(Effect.succeed(completion), dice.chance(0.1) ? dice.below(20_000) : dice.below(3000))
+      if (!dice.chance(trouble)) return answer(doAsTold(dice, prompt))
+      const fault = dice.pick(modelFaults)
+      count(`model: ${fault}`)
       switch (fault) {
         case "hangs":
           return Effect.never
         case "says nothing":
-          return answer({ text: " " })
+          return answer(says(" "))
         case "is cut":
-          return answer({ toolCalls: [{ id: "x", name: "add_task", arguments: "{" }], finishReason: "length" })
+          return answer({ ...asks({ id: "x", name: "add_task", arguments: "{" }), finishReason: "length" })
         case "asks for more":
-          return answer({
-            toolCalls: [
-              { id: "", name: "no such tool", arguments: "]" },
-              { id: "", name: "list_tasks", arguments: "" }
-            ],
-            finishReason: "tool_calls"
-          })
-        case "none":
-          break
+          return answer(
+            asks({ id: "", name: "no such tool", arguments: "]" }, { id: "", name: "list_tasks", arguments: "" })
+          )
         default:
           return Effect.fail(new ModelFailed({ reason: fault }))
       }
-      const step = steps.find(([title]) => !asked.some((args) => args.includes(`"${title}"`)))
-      return step === undefined
-        ? answer({ text: `Added ${text}` })
-        : answer({
-            toolCalls: step.map((title, i) => ({
-              id: `call_${i}`,
-              name: "add_task",
-              arguments: JSON.stringify({ title, user_id: "user0" })
-            })),
-            finishReason: "tool_calls"
-          })
     })
+
+/**
+ * What a model does that does as it is told: each word of the message is a task to add, those before a "|" at once and
+ * then those behind it, and in the end it names them all. No two of its answers are alike: it may do one thing after the
+ * other, look at the list in between, or say it in other words.
+ */
+const doAsTold = (dice: Dice, prompt: Prompt): Completion => {
+  const last = prompt.messages.findLastIndex((message) => message.role === "user")
+  const text = prompt.messages[last]?.content ?? ""
+  const asked = prompt.messages
+    .slice(last)
+    .flatMap((message) => (message.role === "assistant" ? message.toolCalls.map((call) => call.arguments) : []))
+  const isLeft = (title: string) => !asked.some((args) => args.includes(`"${title}"`))
+  const steps = text.split("|").map((part) => part.trim().split(" ").filter(isLeft))
+  const step = steps.find((step) => step.length > 0)
+  if (step !== undefined) {
+    const titles = dice.chance(0.3) ? step.slice(0, 1) : step
+    return asks(
+      ...titles.map((title, i) => ({
+        id: `call_${i}`,
+        name: "add_task",
+        arguments: JSON.stringify({ title, user_id: "user0" })
+      }))
+    )
+  }
+  return asked.length < 6 && dice.chance(0.2)
+    ? asks({ id: "again", name: "list_tasks", arguments: "{}" })
+    : says(`Added ${text} (${dice.below(1_000_000)})`)
+}
 
 const modelFaults = [
   "rate_limited",
@@ -402,8 +442,9 @@ const client = Effect.fnUntraced(function* (world: World, ledger: Ledger): Effec
     count(`answered: ${entry.ended}`)
     const [body] = entry.bodies
     if (body !== undefined) conversationId = Option.some(decodeReply(body).conversationId)
-    // What was answered is told again, whenever it is asked for.
-    if (body !== undefined && dice.chance(0.3)) yield* attempt(world, ledger, entry)
+    // What was answered is told again, whenever it is asked for; and what was given up may be asked for later.
+    const earlier = dice.pick([entry, ...ledger.sent])
+    if (dice.chance(0.5)) yield* attempt(world, ledger, earlier)
   }
 })
 
@@ -423,12 +464,15 @@ const attempt = (world: World, { user }: Ledger, entry: Ledger["sent"][number]):
     const answer = instance.chat
       .send({ user, message: entry.text, conversationId: entry.conversationId, idempotencyKey: Option.some(entry.key) })
       .pipe(
+        Effect.provideService(Clock.Clock, instance.clock),
         Effect.flatMap(({ body }) => noteAnswer(entry, body)),
         Effect.catchTags({
           TurnFailed: (error) =>
             Effect.sync(() => {
-              // What may be tried again is tried again.
-              if (!error.retryable) entry.ended ??= "failed"
+              // What may be tried again is tried again, mostly.
+              if (error.failure.code === "abandoned") entry.ended ??= "abandoned"
+              else if (!error.retryable) entry.ended ??= "failed"
+              else if (dice.chance(0.3)) entry.ended ??= "given up"
             }),
           IdempotencyKeyReused: () => Effect.die(new Error("its own key is said to be another's")),
           ConversationNotFound: () => Effect.die(new Error("its own conversation is not found")),
