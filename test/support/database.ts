@@ -32,10 +32,10 @@ export const databaseOptions = (url: string, connections = 10): PgDatabase.Optio
 })
 
 /** A migrated database of its own on the real PostgreSQL. */
-export const postgres = (version: Version = 18) =>
+export const postgres = (version: Version = 18, more: Partial<PgDatabase.Options> = {}) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const options = databaseOptions(yield* freshDatabase(version))
+      const options = { ...databaseOptions(yield* freshDatabase(version)), ...more }
       yield* PgDatabase.migrate(options)
       return PgDatabase.layer(options)
     })
