@@ -184,14 +184,14 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
 
     /** Takes up a page of abandoned turns; answers whether there may be more. */
     const recoverSome = Effect.gen(function* () {
-      const turns = yield* repo.abandoned(recoverAtOnce, leaseMillis)
+      const turns = yield* soon(repo.abandoned(recoverAtOnce, leaseMillis))
       // What still runs here is past its time, and about to end by itself.
       const taken = yield* Effect.forEach(
         turns.filter((turn) => !running.has(turn.turnId)),
         (turn) =>
           admit(
             Effect.gen(function* () {
-              const outcome = yield* repo.takeUp(turn, yield* uuidV7, policy)
+              const outcome = yield* soon(repo.takeUp(turn, yield* uuidV7, policy))
               if (outcome._tag === "Claimed") yield* start(outcome.turn)
               return outcome._tag !== "Running"
             })
@@ -214,7 +214,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       yield* awaited.await
       const turns = [...waiting.values()].map((entry) => entry.turn).filter((turn) => !running.has(turn.turnId))
       if (turns.length === 0) return
-      const settled = yield* repo.settled(turns, leaseMillis)
+      const settled = yield* soon(repo.settled(turns, leaseMillis))
       yield* Effect.forEach(settled, signal, { discard: true })
     })
 
@@ -231,7 +231,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     yield* inBackground("Renewing leases", renewEvery, renew)
     yield* inBackground("Taking up abandoned turns", recoverEvery, recover)
     yield* inBackground("Waiting for turns of other instances", pollEvery, poll)
-    yield* inBackground("Sweeping", sweepEvery, repo.sweep(Duration.toMillis(forgetAfter)))
+    yield* inBackground("Sweeping", sweepEvery, soon(repo.sweep(Duration.toMillis(forgetAfter))))
 
     const awaitSettled = Effect.fnUntraced(function* (turn: TurnRef, patience: Duration.Duration) {
       const settled = yield* Deferred.make<void>()
@@ -276,5 +276,12 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     return Turns.of({ start, awaitSettled, ready, admit, drain })
   })
 )
+
+/** A store that does not answer must not stop what is done again and again. */
+const soon = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>
+  Effect.timeoutOrElse(operation, {
+    duration: "20 seconds",
+    orElse: () => Effect.fail(new StorageUnavailable({ operation: "Turns" }))
+  })
 
 const renewalTimedOut = new StorageUnavailable({ operation: "Turns.renew" })

@@ -693,6 +693,20 @@ describe("Turns", () => {
     }).pipe(Effect.provide(repositories))
   )
 
+  it.effect("goes on looking for abandoned turns when the store has not answered once", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const turn = yield* leftBehind("Hello")
+      let asked = 0
+      yield* Effect.provideService(instance([says("Hi.")]), ConversationRepo, {
+        ...repo,
+        abandoned: (limit, lease) => (asked++ === 0 ? Effect.never : repo.abandoned(limit, lease))
+      })
+      yield* TestClock.adjust("30 seconds")
+      yield* until(Effect.map(talk(turn.claim.conversationId), (rows) => rows.length === 2))
+    }).pipe(Effect.provide(repositories))
+  )
+
   it.effect("hands back a turn whose beginning was answered only after it was drained", () =>
     Effect.gen(function* () {
       const repo = yield* ConversationRepo

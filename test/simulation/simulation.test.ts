@@ -20,6 +20,15 @@ describe("several instances on one store, and everything going wrong", () => {
     )
   }
 
+  it.live("finds no more what it has found before", () =>
+    Effect.gen(function* () {
+      // A store that did not answer once stopped an instance from ever looking for abandoned turns again.
+      for (const seed of [13_020, 17_318, 17_653]) {
+        assert.deepStrictEqual((yield* simulate(seed)).violations, [], `seed ${seed}`)
+      }
+    })
+  )
+
   it.live("falls out the same for the same seed", () =>
     Effect.gen(function* () {
       const [first, second] = [yield* simulate(42), yield* simulate(42)]
