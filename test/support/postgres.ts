@@ -26,10 +26,19 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   }
 }
 
-/** Starts a new PostgreSQL server on 127.0.0.1, with its data in a temporary folder that goes when it is stopped. */
-export const startPostgres = async (
-  version: Version
-): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> => {
+/** A PostgreSQL server of one's own. */
+export interface PostgresServer {
+  readonly url: string
+  /** Ends it as a power failure would, and starts it again. */
+  readonly crash: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * Starts a new PostgreSQL server on 127.0.0.1, with its data in a temporary folder that goes when it is stopped. `fsync`
+ * costs time, and only a crash of the machine needs it.
+ */
+export const startPostgres = async (version: Version, fsync = false): Promise<PostgresServer> => {
   const folder = mkdtempSync(join(tmpdir(), "turnkeeper-postgres-"))
   const data = join(folder, "data")
   mkdirSync(data, { mode: 0o700 })
@@ -48,36 +57,37 @@ export const startPostgres = async (
     chownSync(data, uid, gid)
   }
   const run = (name: string) => join(bin, process.platform === "win32" ? `${name}.exe` : name)
-  const environment = { ...process.env, LC_ALL: "C" }
+  const options = { ...identity, env: { ...process.env, LC_ALL: "C" }, cwd: folder }
   execFileSync(
     run("initdb"),
     ["--pgdata", data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
-    { ...identity, env: environment, stdio: "pipe", cwd: folder }
+    { ...options, stdio: "pipe" }
   )
   const port = await freePort()
-  const server = spawn(
-    run("postgres"),
-    [
-      "-D",
-      data,
-      "-p",
-      String(port),
-      "-c",
-      "listen_addresses=127.0.0.1",
-      "-c",
-      "unix_socket_directories=",
-      "-c",
-      "fsync=off"
-    ],
-    { ...identity, env: environment, stdio: ["ignore", "ignore", "pipe"], cwd: folder }
-  )
-  await untilReady(server)
-  const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()))
+  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", `fsync=${fsync ? "on" : "off"}`]
+  const launch = async (): Promise<ChildProcess> => {
+    const server = spawn(
+      run("postgres"),
+      ["-D", data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
+      { ...options, stdio: ["ignore", "ignore", "pipe"] }
+    )
+    await untilReady(server)
+    return server
+  }
+  const end = (server: ChildProcess, signal: NodeJS.Signals): Promise<void> => {
+    const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()))
+    server.kill(signal)
+    return ended
+  }
+  let server = await launch()
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    crash: async () => {
+      await end(server, "SIGQUIT")
+      server = await launch()
+    },
     stop: async () => {
-      server.kill("SIGINT")
-      await ended
+      await end(server, "SIGINT")
       rmSync(folder, { recursive: true, force: true })
     }
   }
