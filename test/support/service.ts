@@ -19,6 +19,8 @@ export interface Service {
   readonly url: string
   /** Everything it has printed. */
   readonly output: () => string
+  /** Sends a signal. */
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Sends a signal and waits for the end; answers the exit code, `null` when the signal ended it. */
   readonly end: (signal: NodeJS.Signals) => Effect.Effect<number | null>
 }
@@ -68,6 +70,7 @@ export const start = (env: Record<string, string>): Effect.Effect<Service, never
     return {
       url,
       output: () => state.output,
+      signal: (signal) => Effect.sync(() => void state.child.kill(signal)),
       end: (signal) =>
         Effect.suspend(() => {
           state.child.kill(signal)
