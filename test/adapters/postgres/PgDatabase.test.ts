@@ -1,13 +1,16 @@
 import * as Net from "node:net"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import * as PgConversationRepo from "../../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
+import { uuidV7 } from "../../../src/domain/Ids.ts"
+import { ConversationId, MessageId, TurnId } from "../../../src/domain/model/Conversation.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import { ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
-import { databaseOptions, freshDatabase, postgres } from "../../support/database.ts"
+import { TaskTools } from "../../../src/ports/TaskTools.ts"
+import { databaseOptions, freshDatabase, postgres, repositories } from "../../support/database.ts"
 
 const plain = (url: string) => PgClient.layer({ url: Redacted.make(url), maxConnections: 1 })
 
@@ -117,5 +120,115 @@ layer(postgres(), { excludeTestServices: true, timeout: "60 seconds" })("stateme
         assert.include(proconfig, "enable_seqscan=off", String(proname))
       }
     })
+  )
+})
+
+/** A database of its own with both repositories over one connection, a holder of locks, and one to look on. */
+const locking = Effect.gen(function* () {
+  const options = databaseOptions(yield* freshDatabase(), 1)
+  yield* PgDatabase.migrate(options)
+  const context = yield* Layer.build(repositories.pipe(Layer.provide(PgDatabase.layer(options))))
+  const other = yield* Layer.build(Layer.fresh(repositories.pipe(Layer.provide(PgDatabase.layer(options)))))
+  const client = Effect.map(Layer.build(Layer.fresh(plain(Redacted.value(options.url)))), (built) =>
+    Context.get(built, SqlClient.SqlClient)
+  )
+  const [holder, watcher] = [yield* client, yield* client]
+  return {
+    repo: Context.get(context, ConversationRepo),
+    tools: Context.get(context, TaskTools),
+    /** That of another instance. */
+    otherRepo: Context.get(other, ConversationRepo),
+    /** Holds what the statement locks until it is released. */
+    hold: Effect.fnUntraced(function* (statement: string) {
+      const locked = yield* Deferred.make<void>()
+      const release = yield* Deferred.make<void>()
+      const fiber = yield* Effect.forkChild(
+        holder.withTransaction(
+          Effect.andThen(
+            holder.unsafe(statement),
+            Effect.andThen(Deferred.succeed(locked, undefined), Deferred.await(release))
+          )
+        )
+      )
+      yield* Deferred.await(locked)
+      return { release: Effect.andThen(Deferred.succeed(release, undefined), Fiber.join(fiber)) }
+    }),
+    /** Comes back once somebody waits for a lock. */
+    somebodyWaits: Effect.gen(function* () {
+      for (let i = 0; i < 1000; i++) {
+        const rows = yield* watcher`select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`
+        if (rows.length > 0) return
+      }
+      assert.fail("nobody waits")
+    })
+  }
+})
+
+const begin = Effect.fnUntraced(function* (repo: ConversationRepo["Service"], userId: UserId) {
+  const conversationId = ConversationId.make(yield* uuidV7)
+  const outcome = yield* repo.begin(
+    {
+      userId,
+      turnId: TurnId.make(yield* uuidV7),
+      holder: yield* uuidV7,
+      idempotencyKey: Option.none(),
+      fingerprint: "[]",
+      conversationId: Option.none(),
+      newConversationId: conversationId,
+      title: "Chat",
+      messageId: MessageId.make(yield* uuidV7),
+      content: "Hello",
+      context: { userName: "Ada" },
+      begun: false
+    },
+    { leaseMillis: 15_000, historyMessages: 20, maxAttempts: 3, turnsPerMinute: null }
+  )
+  assert(outcome._tag === "Claimed")
+  return outcome.turn
+})
+
+describe("a write that meets a lock", () => {
+  const user = UserId.make("ada")
+
+  it.live("makes way for what shares its connection, and succeeds when the lock is gone", () =>
+    Effect.gen(function* () {
+      const { hold, somebodyWaits, tools } = yield* locking
+      const { id } = yield* tools.add(user, { title: "Milk", description: null })
+      const { release } = yield* hold("select 1 from tasks for update")
+      const update = yield* Effect.forkChild(tools.update(user, id, { title: "Oat milk" }))
+      yield* somebodyWaits
+      // Another statement on the one connection is answered, though the lock stays.
+      assert.strictEqual((yield* tools.get(user, id)).title, "Milk")
+      yield* release
+      assert.strictEqual((yield* Fiber.join(update)).title, "Oat milk")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("erases what was there, and leaves whole what has begun meanwhile", () =>
+    Effect.gen(function* () {
+      const { hold, otherRepo, repo, somebodyWaits, tools } = yield* locking
+      yield* tools.add(user, { title: "Milk", description: null })
+      const old = yield* begin(repo, user)
+      const { release } = yield* hold("select 1 from user_counters for update")
+      const erase = yield* Effect.forkChild(repo.eraseUser(user))
+      yield* somebodyWaits // the erasure has its list, and waits for the counter
+      const turn = yield* begin(otherRepo, user)
+      yield* release
+      yield* Fiber.join(erase)
+      const { items } = yield* repo.list(user, { limit: 10, after: Option.none() })
+      assert.notInclude(
+        items.map((item) => item.id),
+        old.claim.conversationId
+      )
+      const completed = yield* repo.complete(turn.claim, {
+        steps: 0,
+        messageId: MessageId.make(yield* uuidV7),
+        content: "Hi",
+        response: "{}",
+        usage: { promptTokens: 1, completionTokens: 1 }
+      })
+      assert.strictEqual(completed._tag, "Completed")
+    }).pipe(Effect.scoped)
   )
 })
