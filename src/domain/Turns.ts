@@ -210,7 +210,8 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     })
 
     const poll = Effect.gen(function* () {
-      if (waiting.size === 0) yield* awaited.close
+      // At once, or somebody could come between the look and the closing, and wait for a poll that does not come.
+      yield* Effect.sync(() => waiting.size === 0 && awaited.closeUnsafe())
       yield* awaited.await
       const turns = [...waiting.values()].map((entry) => entry.turn).filter((turn) => !running.has(turn.turnId))
       if (turns.length === 0) return

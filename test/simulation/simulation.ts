@@ -164,7 +164,7 @@ const shared = Layer.mergeAll(MemoryConversationRepo.layer, MemoryTaskTools.laye
   Layer.provideMerge(MemoryStore.layer)
 )
 
-const settings: Settings = { ...defaultSettings, shutdownGrace: defaultSettings.shutdownGrace, turnsPerMinute: null }
+const settings: Settings = { ...defaultSettings, turnsPerMinute: null }
 
 /** A clock that is wrong by so many milliseconds, and otherwise goes as the true one. */
 const skewed = (clock: Clock.Clock, millis: number): Clock.Clock => ({
