@@ -48,6 +48,12 @@ const wishes = (body: unknown): { readonly titles: ReadonlyArray<string>; readon
   }
 }
 
+/** What a log tells of a failed request: its entry ends with the id, and the cause is before it. */
+const linesAbout = (log: string, requestId: string): string => {
+  const at = log.indexOf(requestId)
+  return at === -1 ? "" : log.slice(Math.max(0, log.lastIndexOf("] ERROR", at) - 13), at)
+}
+
 const decodeCount = Schema.decodeUnknownSync(
   Schema.Array(Schema.Struct({ user_id: Schema.String, title: Schema.String, n: Schema.Int }))
 )
@@ -83,7 +89,7 @@ const run = Effect.gen(function* () {
     OPENAI_API_KEY: "test",
     OPENAI_BASE_URL: model.baseUrl,
     RATE_LIMIT: "off",
-    LOG_LEVEL: "None",
+    LOG_LEVEL: "Error",
     SHUTDOWN_GRACE: "5 seconds"
   }
   const starting = start(env)
@@ -125,7 +131,8 @@ const run = Effect.gen(function* () {
         return
       }
       if (answer !== undefined && ![409, 502, 503].includes(answer.status)) {
-        broken.push(`${entry.key} was answered ${answer.status}: ${answer.text}`)
+        const log = instances.map((instance) => linesAbout(instance.output(), answer.json.request_id)).join("")
+        broken.push(`${entry.key} was answered ${answer.status}: ${answer.text}\n${log}`)
         return
       }
       yield* Effect.sleep(50 + below(300))

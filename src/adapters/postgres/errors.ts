@@ -1,4 +1,4 @@
-import { Cause, Effect, Predicate, Result, Schedule, Schema } from "effect"
+import { Cause, Effect, Predicate, Schedule, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import { StorageUnavailable } from "../../domain/model/Errors.ts"
 
@@ -44,17 +44,17 @@ export const retryLocks = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effe
   })
 
 /**
- * A connection that breaks inside a transaction comes out as a defect: that of the rollback, which cannot be sent any
- * more. This makes it the failure that it is.
+ * A connection that breaks inside a transaction comes out as defects: that of the rollback, which cannot be sent any
+ * more, and with it what had failed, be it a statement of ours or a tool. This makes it the failure that it is.
  */
 export const sqlDefectsAsFailures = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SqlError.SqlError, R> =>
   Effect.catchCause(effect, (cause): Effect.Effect<never, E | SqlError.SqlError> => {
-    const defect = Cause.findDefect(cause)
-    return !Cause.hasInterrupts(cause) && Result.isSuccess(defect) && isSqlError(defect.success)
-      ? Effect.fail(defect.success)
-      : Effect.failCause(cause)
+    const defects = cause.reasons.filter(Cause.isDieReason).map((reason) => reason.defect)
+    const broken = defects.find(isSqlError)
+    const known = defects.every((defect) => isSqlError(defect) || isUnavailable(defect))
+    return broken !== undefined && known && !Cause.hasInterrupts(cause) ? Effect.fail(broken) : Effect.failCause(cause)
   })
 
 /**

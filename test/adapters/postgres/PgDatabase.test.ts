@@ -153,6 +153,9 @@ const locking = Effect.gen(function* () {
       yield* Deferred.await(locked)
       return { release: Effect.andThen(Deferred.succeed(release, undefined), Fiber.join(fiber)) }
     }),
+    /** Ends all connections that are inside a transaction, as a server that goes down does. */
+    cut: watcher`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and state like '%in transaction%' and pid <> pg_backend_pid()`,
     /** Comes back once somebody waits for a lock. */
     somebodyWaits: Effect.gen(function* () {
       for (let i = 0; i < 1000; i++) {
@@ -231,4 +234,34 @@ describe("a write that meets a lock", () => {
       assert.strictEqual(completed._tag, "Completed")
     }).pipe(Effect.scoped)
   )
+})
+
+describe("a step whose connection ends", () => {
+  const user = UserId.make("ada")
+  const request = {
+    steps: 0,
+    content: "",
+    usage: { promptTokens: 1, completionTokens: 1 },
+    calls: []
+  }
+
+  for (const [where, tool] of [
+    ["before a tool", true],
+    ["after the tools", false]
+  ] as const) {
+    it.live(`${where} could not be stored, and is stored when it comes again`, () =>
+      Effect.gen(function* () {
+        const { cut, repo, tools } = yield* locking
+        const { claim } = yield* begin(repo, user)
+        const execute = Effect.andThen(
+          Effect.orDie(cut),
+          tool ? Effect.as(tools.add(user, { title: "Milk", description: null }), []) : Effect.succeed([])
+        )
+        const failure = yield* Effect.flip(repo.step(claim, request, execute, 15_000))
+        assert.strictEqual(failure._tag, "StorageUnavailable")
+        const again = yield* repo.step(claim, request, Effect.succeed([]), 15_000)
+        assert.deepStrictEqual(again, { _tag: "Committed", calls: [] })
+      }).pipe(Effect.scoped)
+    )
+  }
 })
