@@ -11,6 +11,7 @@ import {
 import { type Completion, LLM, ModelFailed, type Prompt } from "../ports/LLM.ts"
 import { toPromptMessages } from "./History.ts"
 import { uuidV7 } from "./Ids.ts"
+import * as ModelBreaker from "./ModelBreaker.ts"
 import { MessageId, ToolCallId } from "./model/Conversation.ts"
 import { StorageUnavailable } from "./model/Errors.ts"
 import { toStorable } from "./model/Text.ts"
@@ -18,6 +19,7 @@ import {
   addUsage,
   type Failure,
   isRetryableReason,
+  type ModelFailureReason,
   noUsage,
   summarizeUsage,
   TurnReply,
@@ -58,6 +60,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
   Effect.gen(function* () {
     const repo = yield* ConversationRepo
     const llm = yield* LLM
+    const breaker = yield* ModelBreaker.ModelBreaker
     const tools = yield* Tools
     const settings = yield* Settings
 
@@ -84,26 +87,22 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           return possible
         }
 
-        const askOnce = (): Effect.Effect<Completion, ModelFailed> => {
+        const askOnce = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
+          const left = deadline - (yield* Clock.currentTimeMillis)
           const prompt: Prompt = {
             system,
             messages: toPromptMessages(history, turn.seq, { tokens: settings.historyTokens, halved }),
             tools: tools.definitions
           }
-          return llm.complete(prompt).pipe(
-            Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
-            Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
-            Effect.flatMap(usable)
-          )
-        }
-
-        const think = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
-          const left = deadline - (yield* Clock.currentTimeMillis)
-          return yield* persist(askOnce, shorten, deadline).pipe(
+          return yield* llm.complete(prompt).pipe(
             Effect.timeoutOrElse({
               duration: Math.max(0, left),
               orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
-            })
+            }),
+            breaker.guard,
+            Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
+            Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
+            Effect.flatMap(usable)
           )
         })
 
@@ -155,7 +154,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
 
         while (true) {
           if (steps >= maxModelCalls) return yield* fail({ code: "step_limit" }, false)
-          const result = yield* Effect.result(think())
+          const result = yield* Effect.result(persist(askOnce, shorten, deadline))
           if (result._tag === "Failure") {
             const { cause, reason } = result.failure
             // For the operator, who may have to mend it; what was said is not in it.
@@ -171,11 +170,14 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
       })
     })
   })
-)
+).pipe(Layer.provide(ModelBreaker.layer))
 
 const encodeReply = Schema.encodeSync(Schema.fromJsonString(TurnReply))
 
 const backoffMillis = 500
+
+/** Whether the same turn may ask again by itself. */
+const isWorthAnotherTry = (reason: ModelFailureReason) => isRetryableReason(reason) && reason !== "unavailable"
 
 /**
  * Asks until there is an answer, as long as that may help: three times, with pauses that grow or that the provider asks
@@ -193,7 +195,7 @@ const persist = Effect.fnUntraced(function* (
     const error = result.failure
     if (error.reason === "context_too_long" && shorten()) continue
     tries++
-    if (!isRetryableReason(error.reason) || tries === maxTries) return yield* error
+    if (!isWorthAnotherTry(error.reason) || tries === maxTries) return yield* error
     const pause = Math.max(error.retryAfterMillis ?? 0, backoffMillis * 2 ** (tries - 1))
     if (pause >= deadline - (yield* Clock.currentTimeMillis)) return yield* error
     yield* Effect.sleep(pause)

@@ -47,6 +47,7 @@ export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed"
   /**
    * - `rate_limited`, `overloaded`: it asks for patience
    * - `timed_out`, `unreachable`: no answer, or one that was cut
+   * - `unavailable`: it has failed so often that it was not asked; the domain says so, never an adapter
    * - `bad_answer`: an answer that is not what the protocol says, or an empty one
    * - `refused`: the provider's content filter
    * - `context_too_long`: the prompt does not fit

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Logger, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
+import type { Chat, ChatError } from "../../src/domain/Chat.ts"
 import { failedNote } from "../../src/domain/History.ts"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { ConversationId, MessageId, TurnId } from "../../src/domain/model/Conversation.ts"
@@ -235,6 +236,83 @@ describe("Chat", () => {
       assert.deepStrictEqual(error.failure, { code: "model_failed", reason: "rate_limited" })
     }).pipe(Effect.provide(repositories))
   )
+
+  describe("a model that is down", () => {
+    /** Sends messages whose turns fail after three tries each. */
+    const inVain = Effect.fnUntraced(function* (chat: Chat["Service"], messages: number) {
+      for (let i = 0; i < messages; i++) {
+        const fiber = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "TurnFailed")
+      }
+    })
+    const down = Array.from({ length: 10 }, () => overloaded)
+    const failure = (error: ChatError) => {
+      assert(error._tag === "TurnFailed")
+      return [error.failure.reason, error.retryable]
+    }
+
+    it.effect("is not asked any more after ten failures in a row, and answers again after a pause", () =>
+      Effect.gen(function* () {
+        const { chat, model } = yield* instance([...down, overloaded, says("Back again.")])
+        yield* inVain(chat, 3)
+        // The tenth failure, and no further tries.
+        const fiber = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+        yield* TestClock.adjust("600 millis")
+        assert.deepStrictEqual(failure(yield* Fiber.join(fiber)), ["unavailable", true])
+        assert.strictEqual(model.prompts.length, 10)
+        assert.deepStrictEqual(failure(yield* Effect.flip(chat.send(message("Hello")))), ["unavailable", true])
+        assert.strictEqual(model.prompts.length, 10)
+        // One call finds out, and in vain: the next pause is longer.
+        yield* TestClock.adjust("500 millis")
+        const probe = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+        yield* TestClock.adjust("500 millis")
+        assert.deepStrictEqual(failure(yield* Fiber.join(probe)), ["unavailable", true])
+        assert.strictEqual(model.prompts.length, 11)
+        yield* TestClock.adjust("1400 millis")
+        assert.strictEqual(failure(yield* Effect.flip(chat.send(message("Hello"))))[0], "unavailable")
+        assert.strictEqual(model.prompts.length, 11)
+        yield* TestClock.adjust("600 millis")
+        assert.strictEqual(replyOf(yield* chat.send(message("Hello"))).message, "Back again.")
+      }).pipe(Effect.provide(repositories))
+    )
+
+    it.effect("is still asked when an answer came between the failures", () =>
+      Effect.gen(function* () {
+        const { chat, model } = yield* instance([...down.slice(1), says("Hello."), ...down.slice(1)])
+        yield* inVain(chat, 3)
+        yield* chat.send(message("Hello"))
+        yield* inVain(chat, 3)
+        assert.strictEqual(model.prompts.length, 19)
+      }).pipe(Effect.provide(repositories))
+    )
+
+    it.effect("is still asked when it refuses what is asked, however often", () =>
+      Effect.gen(function* () {
+        const { chat, model } = yield* instance(down.map(() => new ModelFailed({ reason: "refused" })))
+        for (const _ of down) {
+          assert.deepStrictEqual(failure(yield* Effect.flip(chat.send(message("Hello")))), ["refused", false])
+        }
+        assert.strictEqual(model.prompts.length, 10)
+      }).pipe(Effect.provide(repositories))
+    )
+
+    it.effect("is taken to be down when it does not answer in time, and the operator is told", () =>
+      Effect.gen(function* () {
+        const lines: Array<string> = []
+        const logger = Logger.layer([Logger.make(({ message }) => void lines.push(JSON.stringify(message)))])
+        const { chat } = yield* instance([...down.map(() => hangs), says("Hello.")]).pipe(Effect.provide(logger))
+        const fibers = yield* Effect.forEach(down, () => Effect.forkChild(Effect.flip(chat.send(message("Hello")))))
+        yield* TestClock.adjust("1 minute")
+        for (const fiber of fibers) assert.deepStrictEqual(failure(yield* Fiber.join(fiber)), ["timed_out", true])
+        assert.strictEqual(failure(yield* Effect.flip(chat.send(message("Hello"))))[0], "unavailable")
+        yield* TestClock.adjust("1 second")
+        yield* chat.send(message("Hello"))
+        yield* until(Effect.sync(() => lines.some((line) => line.includes("answers again"))))
+        assert.isTrue(lines.some((line) => line.includes("taken to be down")))
+      }).pipe(Effect.provide(repositories))
+    )
+  })
 
   it.effect("shows the model half of the earlier turns when all of them were too long", () =>
     Effect.gen(function* () {

@@ -71,6 +71,7 @@ const modelWords: { readonly [Reason in ModelFailureReason]: string } = {
   overloaded: "The language model is overloaded.",
   timed_out: "The language model did not answer in time.",
   unreachable: "The language model is out of reach.",
+  unavailable: "The language model is out of order; it is tried again in a moment.",
   bad_answer: "The language model gave no usable answer.",
   refused: "The language model's provider refused the message.",
   context_too_long: "The conversation is too long for the language model.",

@@ -71,6 +71,7 @@ export const ModelFailureReason = Schema.Literals([
   "overloaded",
   "timed_out",
   "unreachable",
+  "unavailable",
   "bad_answer",
   "refused",
   "context_too_long",

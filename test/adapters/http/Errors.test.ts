@@ -135,6 +135,11 @@ describe.each(chatPaths)("POST %s", (path) => {
     [{ code: "model_failed", reason: "overloaded" }, failed, "The language model is overloaded."],
     [{ code: "model_failed", reason: "timed_out" }, failed, "The language model did not answer in time."],
     [{ code: "model_failed", reason: "unreachable" }, failed, "The language model is out of reach."],
+    [
+      { code: "model_failed", reason: "unavailable" },
+      failed,
+      "The language model is out of order; it is tried again in a moment."
+    ],
     [{ code: "model_failed", reason: "bad_answer" }, failed, "The language model gave no usable answer."],
     [{ code: "model_failed", reason: "refused" }, failed, "The language model's provider refused the message."],
     [

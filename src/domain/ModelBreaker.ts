@@ -1,0 +1,80 @@
+import { Cause, Context, Duration, Effect, type Exit, Layer, Result, Schedule, Stream } from "effect"
+import { CircuitBreaker } from "effect/persistence"
+import { type Completion, ModelFailed } from "../ports/LLM.ts"
+
+/** How many calls in a row must fail before the model is taken to be down. */
+const failuresInARow = 10
+
+/** How long nobody asks it then: a second first, and up to half a minute while it stays away. */
+const pause = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")])
+
+/**
+ * Spares those who wait, and a model that is down, calls in vain: once ten calls in a row have failed, by whatever turns
+ * of this instance, calls fail at once as `unavailable`. After a pause one call is let through, and if that is answered,
+ * all are.
+ */
+export class ModelBreaker extends Context.Service<
+  ModelBreaker,
+  {
+    /** Makes one call of the model, unless it is taken to be down. A deadline belongs inside, so that it counts. */
+    readonly guard: (call: Effect.Effect<Completion, ModelFailed>) => Effect.Effect<Completion, ModelFailed>
+  }
+>()("turnkeeper/domain/ModelBreaker") {}
+
+export const layer: Layer.Layer<ModelBreaker> = Layer.effect(
+  ModelBreaker,
+  Effect.gen(function* () {
+    const breaker = yield* CircuitBreaker.make({
+      tripPolicy: CircuitBreaker.consecutive(failuresInARow),
+      openDuration: pause
+    })
+    yield* breaker.transitions.pipe(
+      Stream.runForEach((transition) => {
+        switch (transition.to) {
+          case "Open":
+            return Effect.logWarning(
+              `The model is taken to be down, and not asked for ${Duration.format(transition.retryAfter)}`
+            )
+          case "Closed":
+            return Effect.logInfo("The model answers again")
+          case "HalfOpen":
+            return Effect.void
+        }
+      }),
+      Effect.forkScoped({ startImmediately: true })
+    )
+    return ModelBreaker.of({
+      guard: (call) =>
+        breaker
+          .execute(call, { key: "model", classify: outcomeOf })
+          .pipe(Effect.catchTag("CircuitBreakerError", ({ reason }) => Effect.fail(unavailable(reason))))
+    })
+  })
+).pipe(Layer.provide(CircuitBreaker.layerStoreMemory()))
+
+const unavailable = (reason: CircuitBreaker.CircuitBreakerErrorReason): ModelFailed =>
+  new ModelFailed({
+    reason: "unavailable",
+    ...(reason._tag === "CircuitOpen" && { retryAfterMillis: Duration.toMillis(reason.retryAfter) })
+  })
+
+/** What a call tells of the model's health: a refusal is an answer, and what is no good answer tells nothing. */
+const outcomeOf = (exit: Exit.Exit<Completion, ModelFailed>): CircuitBreaker.Outcome => {
+  if (exit._tag === "Success") return CircuitBreaker.success
+  const error = Cause.findError(exit.cause)
+  if (Result.isFailure(error)) return CircuitBreaker.ignored
+  switch (error.success.reason) {
+    case "overloaded":
+    case "rate_limited":
+    case "timed_out":
+    case "unreachable":
+      return CircuitBreaker.failure({ retryAfter: error.success.retryAfterMillis })
+    case "refused":
+    case "context_too_long":
+    case "misconfigured":
+      return CircuitBreaker.success
+    case "bad_answer":
+    case "unavailable":
+      return CircuitBreaker.ignored
+  }
+}
