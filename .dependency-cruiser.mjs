@@ -23,8 +23,16 @@ export default {
       name: "domain-imports-only-model-and-ports",
       comment: "No driver, SDK, Node module or unstable part of Effect in the domain: ask for it through a port.",
       severity: "error",
-      from: { path: "^src/domain/", pathNot: "^src/domain/model/" },
+      from: { path: "^src/domain/", pathNot: ["^src/domain/model/", "^src/domain/ModelBreaker[.]ts$"] },
       to: { pathNot: ["^src/domain/", "^src/ports/", effect] }
+    },
+    {
+      name: "the-breaker-imports-effects-breaker",
+      comment:
+        "When the model is asked is the domain's policy, and Effect's circuit breaker is not in its main entry yet.",
+      severity: "error",
+      from: { path: "^src/domain/ModelBreaker[.]ts$" },
+      to: { pathNot: ["^src/domain/", "^src/ports/", effect, "^node_modules/effect/dist/persistence/index[.]"] }
     },
     {
       name: "adapters-do-not-meet",

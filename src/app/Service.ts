@@ -22,14 +22,14 @@ import type { AppConfig } from "./Config.ts"
 /** The session of the demo user, where the database is embedded. */
 class Demo extends Context.Service<Demo, Option.Option<BetterAuth.DemoSession>>()("turnkeeper/app/Service/Demo") {}
 
-/** The whole service: it serves once the layer is built, and when it is closed it hands back what it had begun. */
-export const layer = (config: AppConfig) => {
-  const adapters = Layer.mergeAll(
-    PgConversationRepo.layer,
-    PgTaskTools.layer,
-    BetterAuth.layer(config.auth),
-    model(config)
+/** The ports, on the database and the model that the configuration names. */
+export const adapters = (config: AppConfig) =>
+  Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer, BetterAuth.layer(config.auth), model(config)).pipe(
+    Layer.provideMerge(database(config))
   )
+
+/** The service on whatever ports it is given: it serves once the layer is built, and hands back what it had begun when it is closed. */
+export const serve = (config: AppConfig) => {
   const domain = Chat.layer.pipe(
     Layer.provideMerge(Turns.layer),
     Layer.provide(Agent.layer),
@@ -55,11 +55,12 @@ export const layer = (config: AppConfig) => {
     Layer.provide(banner),
     Layer.provide(server),
     Layer.provide(domain),
-    Layer.provide(adapters),
-    Layer.provide(database(config)),
     Layer.provide(Layer.succeed(Settings, config.settings))
   )
 }
+
+/** The whole service as it is configured. */
+export const layer = (config: AppConfig) => serve(config).pipe(Layer.provide(adapters(config)))
 
 const draining = Layer.effectDiscard(Effect.flatMap(Turns.Turns, (turns) => Effect.addFinalizer(() => turns.drain)))
 

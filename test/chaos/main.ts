@@ -1,316 +1,463 @@
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { Console, Effect, Fiber, Layer, Redacted, Schema } from "effect"
+import { NodeRuntime } from "@effect/platform-node"
+import { Cause, Console, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
+import * as PgliteDatabase from "../../src/adapters/pglite/PgliteDatabase.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
-import { ModelServer, replies } from "../support/model-server.ts"
+import { ModelServer } from "../support/model-server.ts"
 import { startPostgres } from "../support/postgres.ts"
-import { type Answer, http, type Service, start } from "../support/service.ts"
+import { demoOf, type Service, start, temporaryFolder } from "../support/service.ts"
+import { check } from "./check.ts"
+import { type ChaosUser, Clients, diceOf, modelReply, passingFaults } from "./clients.ts"
+import { makeNetwork } from "./proxy.ts"
+import { stoppedLine, stops } from "./stops.ts"
 
 /**
- * `npm run chaos -- [--seconds N] [--seed N]`: real processes of the service on a real PostgreSQL (fsync on), clients that
- * retry until they know, and each fault for so many seconds; then a checker reads the database and asks again.
+ * `npm run chaos -- [--scale N] [--seed N] [--only NAME] [--minutes N]`: real processes of the service on a real PostgreSQL
+ * (fsync on), a stand-in for the model, and a network in front of both; clients that retry until they know; and each fault
+ * as often as the table says, times the scale. Then a checker reads the database and asks again.
  */
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "20" }, seed: { type: "string", default: "1" } }
+  options: {
+    scale: { type: "string", default: "1" },
+    seed: { type: "string", default: "1" },
+    only: { type: "string" },
+    minutes: { type: "string", default: "120" }
+  }
 })
-const seconds = Number(values.seconds)
+const scale = Number(values.scale)
+const dice = diceOf(Number(values.seed))
+const begun = performance.now()
+const end = begun + Number(values.minutes) * 60_000
 
-interface Entry {
-  readonly user: string
-  readonly token: string
-  readonly key: string
-  readonly titles: ReadonlyArray<string>
-  readonly bodies: Array<string>
-  failed: boolean
-}
+const instanceCount = 3
+const workerCount = 24
+const entryPoint = fileURLToPath(new URL("instance.ts", import.meta.url))
 
-let state = Number(values.seed)
-/** A whole number from 0, below the bound, by the seed. */
-const below = (bound: number): number => {
-  state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
-  return state % bound
+/** How often each fault is to happen, and has happened. */
+const faults = {
+  stop: "a stop at a commit of the protocol, then kill -9",
+  kill: "kill -9 of an instance under load",
+  crash: "PostgreSQL stopped with immediate, together with a kill -9",
+  commit: "the connection cut after COMMIT was sent, before its answer came",
+  answer: "the connection cut after a statement was sent, before its answer came",
+  network: "seconds of latency, resets and black holes, all mixed",
+  freeze: "an instance frozen past its lease, then woken",
+  crowd: "the same key 50 times at once, over 3 instances",
+  rush: "100 messages at once to one conversation",
+  deploy: "SIGTERM of an instance under load, and no request fails",
+  embedded: "kill -9 of the embedded service while it works",
+  down: "the model down, and back"
 }
+type Fault = keyof typeof faults
+const goals: { readonly [F in Fault]: number } = {
+  stop: 20 * stops.length,
+  kill: 300,
+  crash: 50,
+  commit: 200,
+  answer: 200,
+  network: 1200,
+  freeze: 50,
+  crowd: 200,
+  rush: 100,
+  deploy: 50,
+  embedded: 50,
+  down: 10
+}
+const done = new Map<string, number>()
+const times = (what: string) => done.get(what) ?? 0
+const count = (what: string, n = 1) => Effect.sync(() => void done.set(what, times(what) + n))
+const eachStop = Math.max(1, Math.ceil(20 * scale))
+const goal = (fault: Fault) =>
+  fault === "stop" ? eachStop * stops.length : Math.max(1, Math.ceil(goals[fault] * scale))
+const wanted = (...names: ReadonlyArray<Fault>) =>
+  values.only === undefined || names.some((name) => name === values.only)
 
 const postgres = await startPostgres(18, true)
-const done = new Map<string, number>()
-const count = (what: string) => Effect.sync(() => void done.set(what, (done.get(what) ?? 0) + 1))
-
-/** The tasks that the last user message asks for, and whether the model has been told that they are there. */
-const wishes = (body: unknown): { readonly titles: ReadonlyArray<string>; readonly added: boolean } => {
-  const text = JSON.stringify(body)
-  const last = text.lastIndexOf('"role":"user"')
-  return {
-    titles: [...text.slice(last).matchAll(/\bchaos-[\w-]+/g)]
-      .map(([title]) => title)
-      .filter((title, i, all) => all.indexOf(title) === i),
-    added: text.indexOf('"role":"tool"', last) !== -1
-  }
-}
-
-/** What a log tells of a failed request: its entry ends with the id, and the cause is before it. */
-const linesAbout = (log: string, requestId: string): string => {
-  const at = log.indexOf(requestId)
-  return at === -1 ? "" : log.slice(Math.max(0, log.lastIndexOf("] ERROR", at) - 13), at)
-}
-
-const decodeCount = Schema.decodeUnknownSync(
-  Schema.Array(Schema.Struct({ user_id: Schema.String, title: Schema.String, n: Schema.Int }))
-)
 
 const run = Effect.gen(function* () {
-  const client = PgDatabase.layer({ url: Redacted.make(postgres.url), connections: 2, prepare: true })
-  const query = <A>(f: (sql: SqlClient.SqlClient) => Effect.Effect<A, SqlError.SqlError>) =>
-    Effect.orDie(Effect.provide(Effect.flatMap(SqlClient.SqlClient, f), Layer.fresh(client)))
-
-  yield* Effect.orDie(Effect.provide(BetterAuth.createDemoSession, client))
-  const users = Array.from({ length: 4 }, (_, i) => ({ user: `user${i}`, token: `token-${i}` }))
-  for (const { token, user } of users) {
-    yield* query(
-      (sql) => sql`insert into "user" (id, name, email, "emailVerified") values (${user}, ${user}, ${user}, true)`
-    )
-    yield* query(
-      (sql) => sql`insert into session (id, token, "userId", "expiresAt")
-      values (${token}, ${token}, ${user}, now() + interval '1 day')`
-    )
-  }
-
-  const model = yield* ModelServer.make
+  const databaseNetwork = yield* makeNetwork(Number(new URL(postgres.url).port))
+  const model = yield* ModelServer.makeForgetful
+  const modelNetwork = yield* makeNetwork(Number(new URL(model.baseUrl).port))
+  const mood = { delay: 150, faulty: true, down: false }
   yield* model.otherwise((request) => {
-    const { added, titles } = wishes(request.body)
-    const reply = added
-      ? replies.text(`Added ${titles.join(" ")}`)
-      : replies.calls(titles.map((title) => ({ name: "add_task", arguments: { title } })))
-    return Effect.delay(Effect.succeed(reply), below(200))
+    const reply =
+      mood.down || (mood.faulty && dice(30) === 0)
+        ? (passingFaults[mood.down ? 2 : dice(passingFaults.length)] ?? modelReply(request, dice))
+        : modelReply(request, dice)
+    return Effect.delay(Effect.succeed(reply), dice(mood.delay + 1))
   })
 
+  const client = PgDatabase.layer({ url: Redacted.make(postgres.url), connections: 2, prepare: true })
+  const users = Array.from({ length: 4 }, (_, i): ChaosUser => ({ user: `user${i}`, token: `token-${i}` }))
+  yield* Effect.provide(
+    Effect.gen(function* () {
+      yield* BetterAuth.createDemoSession
+      const sql = yield* SqlClient.SqlClient
+      for (const { token, user } of users) {
+        yield* sql`insert into "user" (id, name, email, "emailVerified") values (${user}, ${user}, ${user}, true)`
+        yield* sql`insert into session (id, token, "userId", "expiresAt")
+          values (${token}, ${token}, ${user}, now() + interval '1 day')`
+      }
+    }),
+    client
+  )
+
+  const behind = (url: string, port: number) => {
+    const changed = new URL(url)
+    changed.port = String(port)
+    return changed.href
+  }
   const env = {
-    DATABASE_URL: postgres.url,
+    DATABASE_URL: behind(postgres.url, databaseNetwork.port),
+    OPENAI_API_KEY: "test",
+    OPENAI_BASE_URL: behind(model.baseUrl, modelNetwork.port),
+    RATE_LIMIT: "off",
+    LOG_LEVEL: "Error",
+    TURN_TIMEOUT: "8 seconds",
+    SHUTDOWN_GRACE: "5 seconds"
+  }
+  /** Starts an instance, whose clock may be wrong by a minute; while the database is away it cannot, and tries again. */
+  const launch = (more: Record<string, string> = {}) => {
+    const clock = ["0", "0", "60000", "-60000"][dice(4)] ?? "0"
+    const attempt: Effect.Effect<Service, never, Scope.Scope> = Effect.catchCause(
+      Effect.timeout(start({ ...env, CHAOS_CLOCK: clock, ...more }, entryPoint), "30 seconds"),
+      () =>
+        Effect.delay(
+          Effect.suspend(() => attempt),
+          "300 millis"
+        )
+    )
+    return Effect.tap(attempt, () => (clock === "0" ? Effect.void : count("instances whose clock is off by 60 s")))
+  }
+
+  /** Each instance has a scope of its own, or the ended ones would pile up. */
+  const members: Array<Service> = []
+  const scopes = new Map<Service, Scope.Closeable>()
+  let oldLogs = ""
+  const enter = Effect.fnUntraced(function* (more: Record<string, string> = {}) {
+    const scope = yield* Scope.make()
+    const service = yield* Scope.provide(launch(more), scope)
+    scopes.set(service, scope)
+    members.push(service)
+    return service
+  })
+  const leave = Effect.fnUntraced(function* (service: Service, signal: NodeJS.Signals) {
+    const at = members.indexOf(service)
+    if (at !== -1) members.splice(at, 1)
+    yield* service.end(signal)
+    oldLogs = (oldLogs + service.output()).slice(-2_000_000)
+    const scope = scopes.get(service)
+    scopes.delete(service)
+    if (scope !== undefined) yield* Scope.close(scope, Exit.void)
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach([...members], (service) => leave(service, "SIGKILL"), { discard: true })
+  )
+  const clients = new Clients(
+    dice,
+    () => members.map((service) => service.url),
+    () => oldLogs + members.map((service) => service.output()).join("")
+  )
+
+  /** Makes a fault happen as often as it is to, and shows how far it is. */
+  const phase = Effect.fnUntraced(function* <E, R>(fault: Fault, once: Effect.Effect<unknown, E, R>, concurrency = 1) {
+    if (!wanted(fault)) return
+    const from = performance.now()
+    const show = Effect.sync(() => {
+      const seconds = Math.round((performance.now() - from) / 1000)
+      process.stderr.write(
+        `\r${faults[fault]}: ${times(faults[fault])} of ${goal(fault)}, ${seconds} s, ${clients.answered()} turns answered `
+      )
+    })
+    const showing = yield* Effect.forkChild(Effect.repeat(show, Schedule.spaced("1 second")))
+    const again = Effect.gen(function* () {
+      while (times(faults[fault]) < goal(fault) && performance.now() < end) yield* once
+    })
+    yield* Effect.replicateEffect(again, concurrency, { concurrency, discard: true })
+    yield* Fiber.interrupt(showing)
+    yield* show
+    process.stderr.write("\n")
+  })
+  const random = () => members[dice(members.length)]
+
+  yield* Effect.replicateEffect(enter(), instanceCount, { concurrency: 3, discard: true })
+  const workers = yield* Effect.forEach(Array.from({ length: workerCount }), (_, id) =>
+    Effect.forkChild(clients.worker(users[id % users.length] ?? { user: "", token: "" }, Math.floor(id / users.length)))
+  )
+
+  /** Kills one and starts another first, or there would be none to answer. */
+  const kill = Effect.gen(function* () {
+    const victim = random()
+    yield* enter()
+    if (victim === undefined) return
+    yield* leave(victim, "SIGKILL")
+    yield* count(faults.kill)
+  })
+
+  /** A member more than the others, which stops at a place and is killed there. */
+  const stopAt = Effect.fnUntraced(function* (place: string) {
+    const handsBack = place.endsWith("handBack")
+    const often = ["begin", "step", "complete"].some((operation) => place.endsWith(operation))
+    const service = yield* enter({
+      CHAOS_STOP: `${place} ${often ? 1 + dice(20) : 1}`,
+      ...(handsBack && { SHUTDOWN_GRACE: "10 millis" })
+    })
+    if (handsBack) {
+      yield* Effect.sleep(300 + dice(300))
+      yield* service.signal("SIGTERM")
+    }
+    const stopped = Effect.gen(function* () {
+      while (!service.output().includes(stoppedLine)) yield* Effect.sleep("10 millis")
+      yield* count(faults.stop)
+      yield* count(`  ${place}`)
+    })
+    yield* Effect.timeoutOrElse(stopped, { duration: "25 seconds", orElse: () => Effect.void })
+    yield* leave(service, "SIGKILL")
+  })
+  let turn = 0
+  const stopSome = Effect.suspend(() => {
+    const left = stops.filter((place) => times(`  ${place}`) < eachStop)
+    const place = left[turn++ % Math.max(1, left.length)]
+    return place === undefined ? Effect.void : stopAt(place)
+  })
+  yield* phase("stop", stopSome, 4)
+  yield* phase("kill", kill)
+  // The kills are to fall on so many turns.
+  while (wanted("kill") && clients.answered() < 10_000 * scale && performance.now() < end)
+    yield* Effect.sleep("1 second")
+  if (wanted("kill")) yield* count("turns answered by then", clients.answered())
+
+  const crash = Effect.gen(function* () {
+    yield* Effect.all([Effect.promise(postgres.crash), kill], { concurrency: 2 })
+    yield* Effect.sleep(300 + dice(700))
+    yield* count(faults.crash)
+  })
+  yield* phase("crash", crash)
+
+  const cut = (fault: "commit" | "answer", bytes: string) =>
+    Effect.gen(function* () {
+      databaseNetwork.cut(bytes, 1)
+      const until = performance.now() + 5000
+      while (databaseNetwork.cutsLeft() > 0 && performance.now() < until) yield* Effect.sleep("5 millis")
+      if (databaseNetwork.cutsLeft() === 0) yield* count(faults[fault])
+      databaseNetwork.cut("", 0)
+      yield* Effect.sleep(dice(100))
+    })
+  yield* phase("commit", cut("commit", "COMMIT\0"))
+  yield* phase("answer", cut("answer", "SELECT 1\0"))
+
+  const freeze = Effect.gen(function* () {
+    const victim = random()
+    if (victim === undefined) return
+    yield* victim.signal("SIGSTOP")
+    yield* Effect.sleep("16 seconds")
+    yield* victim.signal("SIGCONT")
+    yield* count(faults.freeze)
+    yield* Effect.sleep("500 millis")
+  })
+  const disturb = Effect.gen(function* () {
+    const network = dice(3) === 0 ? modelNetwork : databaseNetwork
+    const link = [...network.links][dice(Math.max(1, network.links.size))]
+    const kind = dice(20)
+    if (kind === 0) {
+      network.partition = true
+      yield* Effect.sleep(500 + dice(3000))
+      network.partition = false
+      yield* count("  partitions of a network")
+    } else if (link !== undefined && kind < 4) {
+      link.hole = true
+      yield* count("  black holes")
+    } else if (link !== undefined && kind < 10) {
+      network.reset(link)
+      yield* count("  resets")
+    } else if (link !== undefined) {
+      link.late = dice(300)
+      yield* count("  connections made late")
+    }
+    const pause = 200 + dice(1600)
+    yield* Effect.sleep(pause)
+  })
+  if (wanted("network", "freeze")) {
+    // They go away after all sorts of times, or a frozen instance would keep them.
+    clients.manners.patience = () => 200 + dice(dice(4) === 0 ? 1000 : 12_000)
+    const since = performance.now()
+    const elapsed = Effect.suspend(() => {
+      done.set(faults.network, Math.floor((performance.now() - since) / 1000))
+      return Effect.void
+    })
+    yield* Effect.all([phase("network", Effect.andThen(disturb, elapsed)), phase("freeze", freeze)], { concurrency: 2 })
+    clients.manners.patience = () => 30_000
+    for (const network of [databaseNetwork, modelNetwork]) for (const link of network.links) network.reset(link)
+  }
+
+  const down = Effect.gen(function* () {
+    mood.down = true
+    yield* Effect.sleep("3 seconds")
+    mood.down = false
+    yield* Effect.sleep("1 second")
+    yield* count(faults.down)
+  })
+  yield* phase("down", down)
+
+  // What comes at once is load enough.
+  clients.resting = true
+  mood.delay = 0
+  let crowds = 0
+  const crowd = Effect.gen(function* () {
+    const user = users[dice(users.length)] ?? { user: "", token: "" }
+    const entry = clients.entry(user, `crowd-${++crowds}`, `crowd${crowds}`)
+    yield* Effect.replicateEffect(clients.untilKnown(entry), 50, { concurrency: "unbounded", discard: true })
+    yield* count(faults.crowd)
+  })
+  yield* phase("crowd", crowd)
+
+  let rushes = 0
+  const rush = Effect.gen(function* () {
+    const user = users[dice(users.length)] ?? { user: "", token: "" }
+    const name = `rush${++rushes}`
+    const conversation = yield* clients.untilKnown(clients.entry(user, name, name))
+    const entries = Array.from({ length: 100 }, (_, i) =>
+      clients.entry(user, `${name}-${i}`, `${name}-${i}`, conversation)
+    )
+    yield* Effect.forEach(entries, (entry) => clients.untilKnown(entry), { concurrency: "unbounded", discard: true })
+    yield* count(faults.rush)
+  })
+  yield* phase("rush", rush, 4)
+
+  clients.resting = false
+  if (wanted("deploy")) {
+    mood.faulty = false
+    mood.delay = 150
+    // Nothing of the earlier faults is left that could be seen.
+    yield* Effect.sleep("20 seconds")
+    clients.manners.strict = true
+    const deploy = Effect.gen(function* () {
+      const [oldest] = members
+      yield* enter()
+      if (oldest === undefined) return
+      // The balancer goes on sending requests to it until they are refused.
+      yield* oldest.end("SIGTERM")
+      yield* leave(oldest, "SIGKILL")
+      yield* count(faults.deploy)
+    })
+    yield* phase("deploy", deploy)
+    clients.manners.strict = false
+  }
+
+  process.stderr.write("the last answers\n")
+  clients.working = false
+  yield* Effect.forEach(workers, (fiber) => Fiber.join(fiber), { discard: true })
+  mood.faulty = false
+  mood.delay = 0
+  // Every conversation goes on: the model's API takes its prompt.
+  const last = new Map(
+    clients.ledger.flatMap((entry) => {
+      const id = entry.bodies[0] === undefined ? undefined : String(JSON.parse(entry.bodies[0]).conversation_id)
+      return id === undefined ? [] : [[id, entry] as const]
+    })
+  )
+  let n = 0
+  yield* Effect.forEach(
+    last,
+    ([conversation, { token, user }]) =>
+      clients.untilKnown(clients.entry({ user, token }, `last-${++n}`, `last-${n}`, conversation)),
+    { concurrency: workerCount, discard: true }
+  )
+  yield* count("conversations that went on at the end", last.size)
+  // What was answered is answered again, byte for byte, by any instance.
+  const replays = clients.ledger.filter((entry) => entry.bodies.length > 0)
+  yield* Effect.forEach(replays, (entry) => clients.untilKnown(entry), { concurrency: workerCount, discard: true })
+  yield* count("answers asked for again", replays.length)
+
+  process.stderr.write("the check\n")
+  yield* check(clients, users, client)
+  if (postgres.deadlocks() > 0) clients.broken.push(`PostgreSQL has counted ${postgres.deadlocks()} deadlocks`)
+  return clients
+}).pipe(Effect.scoped)
+
+/** The embedded service, killed again and again while it works. */
+const runEmbedded = Effect.gen(function* () {
+  const folder = join(yield* temporaryFolder, "data")
+  const model = yield* ModelServer.makeForgetful
+  yield* model.otherwise((request) => Effect.delay(Effect.succeed(modelReply(request, dice)), dice(30)))
+  const env = {
+    DATA_DIR: folder,
     OPENAI_API_KEY: "test",
     OPENAI_BASE_URL: model.baseUrl,
     RATE_LIMIT: "off",
-    LOG_LEVEL: "Error",
-    SHUTDOWN_GRACE: "5 seconds"
+    LOG_LEVEL: "Error"
   }
+  let service: Service | undefined
+  let logs = ""
+  const clients = new Clients(
+    dice,
+    () => (service === undefined ? [] : [service.url]),
+    () => logs + (service?.output() ?? "")
+  )
   const starting = start(env)
-  const instances: Array<Service> = yield* Effect.replicateEffect(starting, 3, { concurrency: 3 })
-
-  const ledger: Array<Entry> = []
-  let running = true
-  const broken: Array<string> = []
-
-  /** One request to any instance; a refused connection and a 503 are tried elsewhere, as a balancer does. */
-  const send = (entry: Entry): Effect.Effect<Answer | undefined> =>
-    Effect.suspend(() => {
-      const instance = instances[below(instances.length)]
-      return instance === undefined
-        ? Effect.undefined
-        : http(
-            "POST",
-            `${instance.url}/api/v1/users/${entry.user}/chat`,
-            entry.token,
-            { message: entry.titles.join(" ") },
-            {
-              "idempotency-key": entry.key
-            }
-          ).pipe(
-            Effect.timeout("40 seconds"),
-            Effect.catchCause(() => Effect.undefined)
-          )
-    })
-
-  const untilKnown = Effect.fnUntraced(function* (entry: Entry) {
-    for (let tries = 0; tries < 400; tries++) {
-      const answer = yield* send(entry)
-      if (answer?.status === 200) {
-        entry.bodies.push(answer.text)
-        return
-      }
-      if (answer?.status === 502 && answer.json.retryable === false) {
-        entry.failed = true
-        return
-      }
-      if (answer !== undefined && ![409, 502, 503].includes(answer.status)) {
-        const log = instances.map((instance) => linesAbout(instance.output(), answer.json.request_id)).join("")
-        broken.push(`${entry.key} was answered ${answer.status}: ${answer.text}\n${log}`)
-        return
-      }
-      yield* Effect.sleep(50 + below(300))
-    }
-    broken.push(`${entry.key} never came to an end`)
-  })
-
-  const worker = (id: number) =>
-    Effect.gen(function* () {
-      for (let n = 0; running; n++) {
-        const { token, user } = users[id % users.length] ?? { user: "", token: "" }
-        // The users share their keys: each one's are its own.
-        const entry: Entry = {
-          user,
-          token,
-          key: `worker${Math.floor(id / users.length)}-${n}`,
-          titles: Array.from({ length: 1 + below(3) }, (_, i) => `chaos-${user}-${id}-${n}-${i}`),
-          bodies: [],
-          failed: false
-        }
-        ledger.push(entry)
-        yield* untilKnown(entry)
-      }
-    })
-  const workers = yield* Effect.forEach(Array.from({ length: 12 }), (_, id) => Effect.forkChild(worker(id)))
-
-  // While PostgreSQL is down an instance cannot start; whoever runs it starts it again.
-  const startAgain: typeof starting = Effect.catchCause(starting, () =>
-    Effect.delay(
-      Effect.suspend(() => startAgain),
-      "300 millis"
-    )
+  service = yield* starting
+  const user = demoOf(service.output())
+  const workers = yield* Effect.forEach(Array.from({ length: 8 }), (_, id) =>
+    Effect.forkChild(clients.worker(user, id))
   )
-  const replace = Effect.fnUntraced(function* (signal: "SIGKILL" | "SIGTERM") {
-    const index = below(instances.length)
-    const fresh = yield* startAgain
-    const old = instances[index]
-    instances[index] = fresh
-    if (old !== undefined) yield* old.end(signal)
-    yield* count(signal === "SIGKILL" ? "kill -9 of an instance under load" : "SIGTERM of an instance under load")
-  })
-  const freeze = Effect.gen(function* () {
-    const instance = instances[below(instances.length)]
-    if (instance === undefined) return
-    yield* instance.signal("SIGSTOP")
-    yield* Effect.sleep("17 seconds")
-    yield* instance.signal("SIGCONT")
-    yield* count("an instance frozen past its lease, then woken")
-  })
-  const crash = Effect.gen(function* () {
-    yield* Effect.promise(postgres.crash)
-    yield* count("PostgreSQL stopped with immediate, and started again")
-    yield* Effect.sleep(500 + below(1000))
-  })
-  const crowd = Effect.gen(function* () {
-    const [first] = users
-    if (first === undefined) return
-    const key = `crowd-${done.get("the same key 50 times at once") ?? 0}`
-    const entry: Entry = { ...first, key, titles: [`chaos-${first.user}-${key}`], bodies: [], failed: false }
-    ledger.push(entry)
-    yield* Effect.replicateEffect(untilKnown(entry), 50, { concurrency: "unbounded", discard: true })
-    yield* count("the same key 50 times at once")
-  })
-
-  const phase = Effect.fnUntraced(function* <E, R>(name: string, fault: Effect.Effect<unknown, E, R>) {
-    const end = performance.now() + seconds * 1000
-    process.stderr.write(`${name} `)
-    while (performance.now() < end) {
-      yield* fault
-      process.stderr.write(".")
-    }
-    process.stderr.write(` ${ledger.filter((entry) => entry.bodies.length > 0).length} turns answered so far\n`)
-  })
-  yield* phase("calm", Effect.sleep("1 second"))
-  yield* phase("kill -9", replace("SIGKILL"))
-  yield* phase("rolling deploy", replace("SIGTERM"))
-  yield* phase("PostgreSQL crashes", crash)
-  yield* phase("PostgreSQL crashes, and kills", Effect.all([crash, replace("SIGKILL")], { concurrency: 2 }))
-  yield* phase("frozen instances", freeze)
-  yield* phase("the same key at once", crowd)
-
-  running = false
-  process.stderr.write("the last answers\n")
+  process.stderr.write("\n")
+  while (times(faults.embedded) < goal("embedded") && performance.now() < end) {
+    yield* Effect.sleep(300 + dice(1500))
+    const old = service
+    service = undefined
+    yield* old.end("SIGKILL")
+    logs += old.output()
+    yield* count(faults.embedded)
+    service = yield* starting
+    process.stderr.write(
+      `\r${faults.embedded}: ${times(faults.embedded)} of ${goal("embedded")}, ${clients.answered()} turns answered `
+    )
+  }
+  process.stderr.write("\nthe last answers, and the check\n")
+  clients.working = false
   yield* Effect.forEach(workers, (fiber) => Fiber.join(fiber), { discard: true })
-
-  // What was answered is answered again, byte for byte, by any instance.
-  for (const entry of ledger.filter((entry) => entry.bodies.length > 0).slice(-200)) yield* untilKnown(entry)
-
-  process.stderr.write("the check\n")
-  const require = (holds: boolean, words: string) => {
-    if (!holds) broken.push(words)
-  }
-  const wanted = new Map<string, number>()
-  for (const entry of ledger) {
-    require(new Set(entry.bodies).size <= 1, `${entry.key} of ${entry.user} was answered in several ways`)
-    for (const title of entry.titles) wanted.set(`${entry.user} ${title}`, entry.bodies.length > 0 ? 1 : 0)
-    for (const body of entry.bodies.slice(0, 1)) {
-      const others = [...body.matchAll(/chaos-(user\d)/g)].filter(([, user]) => user !== entry.user)
-      require(others.length === 0, `${entry.key} of ${entry.user} was told of someone else`)
-    }
-  }
-  const tasks = decodeCount(yield* query((sql) => sql`select user_id, title, count(*)::int n from tasks group by 1, 2`))
-  for (const { n, title, user_id } of tasks) {
-    require(n === 1, `${user_id} has ${title} ${n} times`)
-    require(wanted.has(`${user_id} ${title}`), `${user_id} has ${title}, which it never asked for`)
-  }
-  const there = new Set(tasks.map(({ title, user_id }) => `${user_id} ${title}`))
-  for (const [task, n] of wanted) require(n === 0 || there.has(task), `${task} was answered, and is not there`)
-  const said = decodeCount(
-    yield* query(
-      (sql) => sql`select user_id, content title, count(*)::int n from messages where role = 'user' group by 1, 2`
-    )
-  )
-  for (const { n, title, user_id } of said) require(n === 1, `${user_id} said ${title} ${n} times`)
-  const zero = Effect.fnUntraced(function* (what: string, rows: Effect.Effect<ReadonlyArray<unknown>>) {
-    const found = yield* rows
-    require(found.length === 0, `${what}: ${JSON.stringify(found.slice(0, 3))}`)
-  })
-  yield* zero(
-    "gaps in seq",
-    query(
-      (sql) => sql`select conversation_id from messages group by user_id, conversation_id
-    having count(*) <> max(seq) or min(seq) <> 1`
-    )
-  )
-  yield* zero(
-    "turns past their lease",
-    query(
-      (sql) => sql`select id from turns
-    where status = 'running' and lease_until < now() - interval '15 seconds'`
-    )
-  )
-  yield* zero(
-    "completed turns without exactly one reply",
-    query(
-      (sql) => sql`select t.id from turns t
-    left join messages m on m.user_id = t.user_id and m.turn_id = t.id and m.role = 'assistant'
-    where t.status = 'completed' group by t.user_id, t.id having count(m.id) <> 1`
-    )
-  )
-  yield* zero(
-    "tasks without their call",
-    query(
-      (sql) => sql`select t.title from tasks t where not exists (
-    select 1 from tool_calls c where c.user_id = t.user_id and c.status = 'success'
-      and c.result::jsonb #>> '{task,id}' = t.id::text)`
-    )
-  )
-  yield* zero(
-    "calls without their task",
-    query(
-      (sql) => sql`select c.id from tool_calls c
-    where c.tool_name = 'add_task' and c.status = 'success' and not exists (
-      select 1 from tasks t where t.user_id = c.user_id and c.result::jsonb #>> '{task,id}' = t.id::text)`
-    )
-  )
-  // The counter begins anew with each crash of the server: it tells of the time since the last one.
-  yield* zero(
-    "deadlocks",
-    query(
-      (sql) => sql`select deadlocks from pg_stat_database
-    where datname = current_database() and deadlocks > 0`
-    )
-  )
-
-  const answered = ledger.filter((entry) => entry.bodies.length > 0).length
-  const failed = ledger.filter((entry) => entry.failed).length
-  yield* Console.log(
-    [
-      ...[...done].map(([what, n]) => `${String(n).padStart(7)}  ${what}`),
-      `${String(answered).padStart(7)}  turns answered, and ${failed} that failed for good, of ${ledger.length}`,
-      ...broken.map((words) => `BROKEN  ${words}`),
-      "",
-      `seed ${values.seed}: ${broken.length === 0 ? "everything held" : `${broken.length} breaches`}`
-    ].join("\n")
-  )
-  return broken.length
+  const replays = clients.ledger.filter((entry) => entry.bodies.length > 0)
+  yield* Effect.forEach(replays, (entry) => clients.untilKnown(entry), { concurrency: 8, discard: true })
+  yield* count("answers asked for again", replays.length)
+  yield* service.end("SIGTERM")
+  const database: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> = Layer.orDie(PgliteDatabase.layer(folder))
+  yield* check(clients, [], database)
+  return clients
 }).pipe(Effect.scoped)
 
-const breaches = await Effect.runPromise(run).finally(postgres.stop)
-process.exitCode = breaches === 0 ? 0 : 1
+const all = Effect.gen(function* () {
+  const parts: Array<Clients> = []
+  if (values.only !== "embedded") parts.push(yield* run)
+  if (wanted("embedded")) parts.push(yield* runEmbedded)
+  const broken = parts.flatMap((clients) => clients.broken)
+  const short = (Object.keys(faults) as Array<Fault>).filter(
+    (fault) => wanted(fault) && times(faults[fault]) < goal(fault)
+  )
+  const rows = [...done].map(([what, n]) => `${String(n).padStart(7)}  ${what}`)
+  const total = parts.flatMap((clients) => clients.ledger)
+  const answered = total.filter((entry) => entry.bodies.length > 0).length
+  const failed = total.filter((entry) => entry.failure !== undefined).length
+  yield* Console.log(
+    [
+      ...rows,
+      `${String(answered).padStart(7)}  turns answered, and ${failed} that failed for good, of ${total.length}`,
+      ...broken.slice(0, 20).map((words) => `BROKEN  ${words}`),
+      ...short.map((fault) => `SHORT   ${faults[fault]}: ${times(faults[fault])} of ${goal(fault)}`),
+      "",
+      `seed ${values.seed}, ${Math.round((performance.now() - begun) / 1000)} s: ${
+        broken.length === 0 ? "everything held" : `${broken.length} breaches`
+      }`
+    ].join("\n")
+  )
+  return broken.length === 0 && short.length === 0
+}).pipe(Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(Cause.pretty(cause)))))
+
+const main = all.pipe(
+  Effect.flatMap((held) => (held ? Effect.void : Effect.fail("it did not hold"))),
+  Effect.ensuring(Effect.promise(postgres.stop))
+)
+NodeRuntime.runMain(main, { disableErrorReporting: true })

@@ -76,7 +76,17 @@ export class ModelServer extends Context.Service<
   }
 >()("turnkeeper/test/support/model-server/ModelServer") {
   /** A server of its own for each scope, gone with all its connections when the scope closes. */
-  static readonly make: Effect.Effect<ModelServer["Service"], never, Scope.Scope> = Effect.gen(function* () {
+  static readonly make: Effect.Effect<ModelServer["Service"], never, Scope.Scope> = Effect.suspend(() =>
+    ModelServer.start(true)
+  )
+  /** One for long runs: it remembers no request. */
+  static readonly makeForgetful: Effect.Effect<ModelServer["Service"], never, Scope.Scope> = Effect.suspend(() =>
+    ModelServer.start(false)
+  )
+
+  private static readonly start = Effect.fnUntraced(function* (
+    remember: boolean
+  ): Effect.fn.Return<ModelServer["Service"], never, Scope.Scope> {
     const script: Array<Scripted> = []
     const requests: Array<ModelRequest> = []
     const arrivals = yield* Queue.unbounded<ModelRequest>()
@@ -85,8 +95,10 @@ export class ModelServer extends Context.Service<
 
     const serve = Effect.fnUntraced(function* (incoming: IncomingMessage, outgoing: ServerResponse, text: string) {
       const request = toRequest(incoming, outgoing, text)
-      requests.push(request)
-      yield* Queue.offer(arrivals, request)
+      if (remember) {
+        requests.push(request)
+        yield* Queue.offer(arrivals, request)
+      }
       const scripted = faultOf(request) ?? script.shift() ?? state.otherwise
       const reply = typeof scripted === "function" ? yield* scripted(request) : scripted
       send(outgoing, reply, request.body)

@@ -31,6 +31,8 @@ export interface PostgresServer {
   readonly url: string
   /** Ends it as a power failure would, and starts it again. */
   readonly crash: () => Promise<void>
+  /** How many deadlocks it has told of in its log. */
+  readonly deadlocks: () => number
   readonly stop: () => Promise<void>
 }
 
@@ -65,12 +67,16 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
   )
   const port = await freePort()
   const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", `fsync=${fsync ? "on" : "off"}`]
+  let deadlocks = 0
   const launch = async (): Promise<ChildProcess> => {
     const server = spawn(
       run("postgres"),
       ["-D", data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
       { ...options, stdio: ["ignore", "ignore", "pipe"] }
     )
+    server.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      deadlocks += text.split("deadlock detected").length - 1
+    })
     await untilReady(server)
     return server
   }
@@ -82,6 +88,7 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
   let server = await launch()
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    deadlocks: () => deadlocks,
     crash: async () => {
       await end(server, "SIGQUIT")
       server = await launch()
@@ -115,10 +122,13 @@ const freePort = (): Promise<number> =>
 const untilReady = (server: ChildProcess): Promise<void> =>
   new Promise((resolve, reject) => {
     let log = ""
-    server.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    const read = (text: string) => {
       log += text
-      if (log.includes("ready to accept connections")) resolve()
-    })
+      if (!log.includes("ready to accept connections")) return
+      server.stderr?.off("data", read)
+      resolve()
+    }
+    server.stderr?.on("data", read)
     server.once("error", reject)
     server.once("exit", (code) => reject(new Error(`PostgreSQL ended with ${code}:\n${log}`)))
   })

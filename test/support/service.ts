@@ -31,8 +31,12 @@ const ended = (child: ChildProcess): Effect.Effect<number | null> =>
     child.once("close", (code) => resume(Effect.succeed(code)))
   })
 
-const launch = (env: Record<string, string>, cwd: string): { readonly child: ChildProcess; output: string } => {
-  const child = spawn(process.execPath, [main], {
+const launch = (
+  env: Record<string, string>,
+  cwd: string,
+  entry = main
+): { readonly child: ChildProcess; output: string } => {
+  const child = spawn(process.execPath, [entry], {
     cwd,
     env: { PATH: process.env["PATH"], PORT: "0", NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"]
@@ -46,12 +50,15 @@ const launch = (env: Record<string, string>, cwd: string): { readonly child: Chi
   return state
 }
 
-/** Starts the service, with nothing in its environment but this, and waits for its banner; it ends with the scope. */
-export const start = (env: Record<string, string>): Effect.Effect<Service, never, Scope.Scope> =>
+/**
+ * Starts the service, with nothing in its environment but this, and waits for its banner; it ends with the scope. An
+ * entry point of one's own may stand in for that of the product.
+ */
+export const start = (env: Record<string, string>, entry?: string): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const cwd = yield* temporaryFolder
     const state = yield* Effect.acquireRelease(
-      Effect.sync(() => launch(env, cwd)),
+      Effect.sync(() => launch(env, cwd, entry)),
       ({ child }) =>
         Effect.suspend(() => {
           child.kill("SIGKILL")

@@ -275,6 +275,17 @@ const functions = [
 
       -- 2. and 3. The conversation's row is the lock of all that is in it; a running turn is always its last.
       if p_conversation is not null then
+        -- First without it: a crowd that finds the conversation busy would else queue for the lock, and the running turn
+        -- with it.
+        select x.* into t from conversations c join turns x on x.user_id = c.user_id and x.id = c.last_turn_id
+          where c.user_id = p_user and c.id = p_conversation;
+        v_now := clock_timestamp();
+        if t.status = 'running' and lease_holds(t.lease_until, v_now, p_lease_ms)
+          and (p_key is null or t.idempotency_key is distinct from p_key) then
+          o.outcome := 'busy';
+          o.retry_ms := ceil(extract(epoch from t.lease_until - v_now) * 1000);
+          return o;
+        end if;
         select c.next_seq, c.last_turn_id into v_seq, v_last from conversations c
           where c.user_id = p_user and c.id = p_conversation for no key update;
         if not found then

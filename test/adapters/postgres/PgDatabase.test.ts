@@ -168,17 +168,20 @@ const locking = Effect.gen(function* () {
   }
 })
 
-const begin = Effect.fnUntraced(function* (repo: ConversationRepo["Service"], userId: UserId) {
-  const conversationId = ConversationId.make(yield* uuidV7)
-  const outcome = yield* repo.begin(
+const begin = Effect.fnUntraced(function* (
+  repo: ConversationRepo["Service"],
+  userId: UserId,
+  conversation: Option.Option<ConversationId> = Option.none()
+) {
+  return yield* repo.begin(
     {
       userId,
       turnId: TurnId.make(yield* uuidV7),
       holder: yield* uuidV7,
       idempotencyKey: Option.none(),
       fingerprint: "[]",
-      conversationId: Option.none(),
-      newConversationId: conversationId,
+      conversationId: conversation,
+      newConversationId: ConversationId.make(yield* uuidV7),
       title: "Chat",
       messageId: MessageId.make(yield* uuidV7),
       content: "Hello",
@@ -187,9 +190,13 @@ const begin = Effect.fnUntraced(function* (repo: ConversationRepo["Service"], us
     },
     { leaseMillis: 15_000, historyMessages: 20, maxAttempts: 3, turnsPerMinute: null }
   )
-  assert(outcome._tag === "Claimed")
-  return outcome.turn
 })
+
+const claimed = (repo: ConversationRepo["Service"], userId: UserId) =>
+  Effect.map(begin(repo, userId), (outcome) => {
+    assert(outcome._tag === "Claimed")
+    return outcome.turn
+  })
 
 describe("a write that meets a lock", () => {
   const user = UserId.make("ada")
@@ -208,15 +215,28 @@ describe("a write that meets a lock", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("is told that a conversation is busy without waiting for its lock", () =>
+    Effect.gen(function* () {
+      const { hold, repo } = yield* locking
+      const { claim } = yield* claimed(repo, user)
+      const { release } = yield* hold("select 1 from conversations for update")
+      const outcome = yield* begin(repo, user, Option.some(claim.conversationId))
+      assert(outcome._tag === "Busy")
+      // By the lease of the running turn, and not by having waited in vain.
+      assert.isAbove(outcome.retryAfterMillis, 2000)
+      yield* release
+    }).pipe(Effect.scoped)
+  )
+
   it.live("erases what was there, and leaves whole what has begun meanwhile", () =>
     Effect.gen(function* () {
       const { hold, otherRepo, repo, somebodyWaits, tools } = yield* locking
       yield* tools.add(user, { title: "Milk", description: null })
-      const old = yield* begin(repo, user)
+      const old = yield* claimed(repo, user)
       const { release } = yield* hold("select 1 from user_counters for update")
       const erase = yield* Effect.forkChild(repo.eraseUser(user))
       yield* somebodyWaits // the erasure has its list, and waits for the counter
-      const turn = yield* begin(otherRepo, user)
+      const turn = yield* claimed(otherRepo, user)
       yield* release
       yield* Fiber.join(erase)
       const { items } = yield* repo.list(user, { limit: 10, after: Option.none() })
@@ -252,7 +272,7 @@ describe("a step whose connection ends", () => {
     it.live(`${where} could not be stored, and is stored when it comes again`, () =>
       Effect.gen(function* () {
         const { cut, repo, tools } = yield* locking
-        const { claim } = yield* begin(repo, user)
+        const { claim } = yield* claimed(repo, user)
         const execute = Effect.andThen(
           Effect.orDie(cut),
           tool ? Effect.as(tools.add(user, { title: "Milk", description: null }), []) : Effect.succeed([])

@@ -1,0 +1,194 @@
+import { Effect, Layer, Schema } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import { http } from "../support/service.ts"
+import type { ChaosUser, Clients, Entry } from "./clients.ts"
+
+const decodeCounts = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ user_id: Schema.String, title: Schema.String, n: Schema.Int }))
+)
+const decodeTalks = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ conversation_id: Schema.String, contents: Schema.Array(Schema.String) }))
+)
+const decodeAnswer = Schema.decodeUnknownSync(
+  Schema.Struct({
+    conversation_id: Schema.String,
+    tool_calls: Schema.Array(
+      Schema.Struct({
+        status: Schema.String,
+        arguments: Schema.Struct({ title: Schema.String, user_id: Schema.String })
+      })
+    )
+  })
+)
+const decodePage = Schema.decodeUnknownSync(
+  Schema.Struct({
+    data: Schema.Array(Schema.Struct({ id: Schema.Union([Schema.String, Schema.Int]) })),
+    has_more: Schema.Boolean,
+    next_cursor: Schema.NullOr(Schema.String)
+  })
+)
+
+/** What must be nothing, whatever has happened: a name, and what finds the rows that should not be. */
+const nothing: ReadonlyArray<readonly [name: string, query: string]> = [
+  [
+    "gaps in seq",
+    `select conversation_id from messages group by user_id, conversation_id
+      having count(*) <> max(seq) or min(seq) <> 1`
+  ],
+  [
+    "conversations whose next seq is wrong",
+    `select c.id from conversations c where c.next_seq <>
+      (select count(*) + 1 from messages m where m.user_id = c.user_id and m.conversation_id = c.id)`
+  ],
+  [
+    "replies that do not follow their message",
+    `select r.id from messages r where r.role = 'assistant' and not exists (select 1 from messages m
+      where m.user_id = r.user_id and m.conversation_id = r.conversation_id and m.turn_id = r.turn_id
+        and m.role = 'user' and m.seq = r.seq - 1)`
+  ],
+  [
+    "turns past their lease",
+    "select id from turns where status = 'running' and lease_until < clock_timestamp() - interval '15 seconds'"
+  ],
+  [
+    "turns without exactly one message, or with a wrong number of replies",
+    `select t.id from turns t
+      left join messages m on m.user_id = t.user_id and m.turn_id = t.id
+      group by t.user_id, t.id, t.status
+      having count(*) filter (where m.role = 'user') <> 1
+        or count(*) filter (where m.role = 'assistant') <> (case when t.status = 'completed' then 1 else 0 end)`
+  ],
+  [
+    "turns whose steps do not add up",
+    `select t.id from turns t where t.steps <> (select count(*) from steps s
+      where s.user_id = t.user_id and s.conversation_id = t.conversation_id and s.turn_id = t.id)`
+  ],
+  [
+    "tasks without exactly one call",
+    `select t.title from tasks t left join tool_calls c on c.user_id = t.user_id and c.status = 'success'
+        and (c.result::jsonb #>> '{task,id}')::int = t.id and c.arguments::jsonb ->> 'title' = t.title
+      group by t.user_id, t.id, t.title having count(c.id) <> 1`
+  ],
+  [
+    "calls without exactly one task",
+    `select c.id from tool_calls c left join tasks t on t.user_id = c.user_id
+        and (c.result::jsonb #>> '{task,id}')::int = t.id and c.arguments::jsonb ->> 'title' = t.title
+      where c.tool_name = 'add_task' group by c.user_id, c.id having count(t.id) <> 1`
+  ],
+  [
+    "tasks of someone else's",
+    "select title from tasks where title like 'chaos-%' and title not like 'chaos-' || user_id || '-%'"
+  ],
+  [
+    "prompts that the model's API refused",
+    "select id from turns where failure is not null and failure::jsonb ->> 'reason' = 'misconfigured'"
+  ]
+]
+
+/** Reads what is stored and what is answered, and tells what does not hold; the clients have come to rest. */
+export const check = Effect.fnUntraced(function* (
+  clients: Clients,
+  users: ReadonlyArray<ChaosUser>,
+  client: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>
+) {
+  const { broken, ledger } = clients
+  const require = (holds: boolean, words: () => string) => {
+    if (!holds) broken.push(words())
+  }
+  const sql = yield* Layer.build(client).pipe(Effect.flatMap((context) => Effect.provide(SqlClient.SqlClient, context)))
+  const query = (text: string) => Effect.orDie(sql.unsafe(text))
+
+  for (const [name, text] of nothing) {
+    const rows = yield* query(text)
+    require(rows.length === 0, () => `${rows.length} ${name}: ${JSON.stringify(rows.slice(0, 3))}`)
+  }
+
+  const tasks = yield* Effect.map(
+    query("select user_id, title, count(*)::int n from tasks group by 1, 2"),
+    decodeCounts
+  )
+  const stored = new Map(tasks.map(({ n, title, user_id }) => [`${user_id} ${title}`, n]))
+  const said = yield* Effect.map(
+    query("select user_id, content title, count(*)::int n from messages where role = 'user' group by 1, 2"),
+    decodeCounts
+  )
+  const messages = new Map(said.map(({ n, title, user_id }) => [`${user_id} ${title}`, n]))
+
+  for (const entry of ledger) checkEntry(entry, stored, messages, require)
+  const wanted = new Set(ledger.flatMap((entry) => entry.titles.map((title) => `${entry.user} ${title}`)))
+  for (const task of stored.keys()) require(wanted.has(task), () => `${task} was never asked for`)
+  const sent = new Set(ledger.map((entry) => `${entry.user} ${entry.message}`))
+  for (const message of messages.keys()) require(sent.has(message), () => `${message} was never sent`)
+
+  // What one client said one after the other is in that order; what came at once is in some.
+  const order = new Map(ledger.map((entry, i) => [entry.message, i]))
+  const sequential = (message: string) => /chaos-\w+-w\d+/.test(message)
+  const talks = yield* Effect.map(
+    query(`select conversation_id::text, array_agg(content order by seq) contents from messages
+      where role = 'user' group by user_id, conversation_id`),
+    decodeTalks
+  )
+  for (const { contents, conversation_id } of talks) {
+    const places = contents.filter(sequential).map((content) => order.get(content) ?? -1)
+    require(places.every((place, i) => i === 0 || place > (places[i - 1] ?? 0)), () =>
+      `${conversation_id} has its messages in another order than they were sent`)
+  }
+
+  for (const user of users) yield* checkLists(clients, user, require)
+}, Effect.scoped)
+
+/** Nobody's lists hold what is someone else's. */
+const checkLists = Effect.fnUntraced(function* (
+  clients: Clients,
+  { token, user }: ChaosUser,
+  require: (holds: boolean, words: () => string) => void
+) {
+  const base = `${clients.addresses()[0]}/api/v1/users/${user}`
+  const look = Effect.fnUntraced(function* (path: string) {
+    const { json, status, text } = yield* http("GET", `${base}/${path}`, token)
+    require(status === 200, () => `${path} of ${user} was answered ${status}: ${text}`)
+    const foreign = [...text.matchAll(/chaos-(user\d+)-/g)].filter(([, owner]) => owner !== user)
+    require(foreign.length === 0, () => `${path} of ${user} holds ${foreign[0]?.[0]}`)
+    return decodePage(json)
+  })
+  for (const list of ["tasks", "conversations"]) {
+    let after = ""
+    while (true) {
+      const page = yield* look(`${list}?limit=100${after}`)
+      const [first] = page.data
+      if (list === "conversations" && first !== undefined) yield* look(`conversations/${first.id}/messages`)
+      if (!page.has_more) break
+      after = `&after=${encodeURIComponent(page.next_cursor ?? "")}`
+    }
+  }
+})
+
+/** One message: done once if it was acknowledged, else at most once; and all of its tasks that it was told of. */
+const checkEntry = (
+  entry: Entry,
+  stored: ReadonlyMap<string, number>,
+  messages: ReadonlyMap<string, number>,
+  require: (holds: boolean, words: () => string) => void
+) => {
+  const name = `${entry.key} of ${entry.user}`
+  const [body] = entry.bodies
+  require(new Set(entry.bodies).size <= 1, () => `${name} was answered in several ways`)
+  const said = messages.get(`${entry.user} ${entry.message}`) ?? 0
+  const known = body !== undefined || entry.failure !== undefined
+  require(said === 1 || (said === 0 && !known), () => `${name} is there ${said} times`)
+  const text = body ?? entry.failure?.text
+  const told = text === undefined ? [] : decodeAnswer(JSON.parse(text)).tool_calls
+  for (const call of told) {
+    require(call.status === "success" &&
+      call.arguments.user_id === entry.user &&
+      entry.titles.includes(call.arguments.title), () => `${name} was told of a call that is not its own: ${text}`)
+  }
+  for (const title of entry.titles) {
+    const calls = told.filter((call) => call.arguments.title === title).length
+    const times = stored.get(`${entry.user} ${title}`) ?? 0
+    require(times <= 1, () => `${entry.user} has ${title} ${times} times`)
+    if (body !== undefined)
+      require(calls === 1 && times === 1, () => `${name} was told of ${calls} ${title} of ${times}`)
+    if (entry.failure !== undefined) require(calls === times, () => `${name} failed with ${calls} ${title} of ${times}`)
+  }
+}
