@@ -26,8 +26,6 @@ interface Manners {
   patience: () => number
   /** Milliseconds before the same is tried again. */
   pause: () => number
-  /** Whether the model may refuse some messages. */
-  refusals: boolean
   /** Nothing may be seen but answers, refused connections and 503. */
   strict: boolean
 }
@@ -44,6 +42,10 @@ export const diceOf = (seed: number): Dice => {
 }
 
 const refusal = "and then refuse"
+const touching = /and then touch ((?:\d+ ?)+)/
+
+/** How many tasks each user has from the start, with the numbers from 1, which messages may change. */
+export const sharedTasks = 4
 const decodeTalk = Schema.decodeUnknownOption(
   Schema.Struct({
     messages: Schema.Array(
@@ -52,16 +54,27 @@ const decodeTalk = Schema.decodeUnknownOption(
   })
 )
 
-/** The model: it adds the tasks that the last message names, in one or more steps, and then says so. */
+/**
+ * The model: it adds the tasks that the last message names, in one or more steps, changes those that it names by number,
+ * in the message's order, and then says so.
+ */
 export const modelReply = (request: ModelRequest, dice: Dice): Reply => {
   const talk = Option.match(decodeTalk(request.body), { onNone: () => [], onSome: ({ messages }) => messages })
   const asked = talk.findLastIndex((message) => message.role === "user")
   const content = talk[asked]?.content ?? ""
   const titles = [...content.matchAll(/\bchaos-[\w-]+/g)].map(([title]) => title)
-  const missing = titles.slice(talk.slice(asked).filter((message) => message.role === "tool").length)
+  const done = talk.slice(asked).filter((message) => message.role === "tool").length
+  const missing = titles.slice(done)
   if (missing.length > 0) {
     const calls = missing.slice(0, 1 + dice(missing.length))
     return replies.calls(calls.map((title) => ({ name: "add_task", arguments: { title } })))
+  }
+  const touched = touching.exec(content)?.[1]?.trim().split(" ") ?? []
+  if (touched.length > 0 && done === titles.length) {
+    const description = `touched by ${titles[0]}`
+    return replies.calls(
+      touched.map((id) => ({ name: "update_task", arguments: { task_id: Number(id), description } }))
+    )
   }
   return content.includes(refusal) ? faults.contentPolicy : replies.text(`Added ${titles.join(" ")}`)
 }
@@ -98,7 +111,7 @@ export class Clients {
     this.dice = dice
     this.addresses = addresses
     this.logs = logs
-    this.manners = { patience: () => 30_000, pause: () => 50 + dice(300), refusals: true, strict: false }
+    this.manners = { patience: () => 30_000, pause: () => 50 + dice(300), strict: false }
   }
 
   /** How many turns are known to be done. */
@@ -107,12 +120,18 @@ export class Clients {
   }
 
   /** Writes a new message into the ledger. */
-  entry(user: ChaosUser, key: string, name: string, conversationId?: string, refused = false): Entry {
+  entry(user: ChaosUser, key: string, name: string, conversationId?: string, more = ""): Entry {
     const titles = Array.from({ length: 1 + this.dice(3) }, (_, i) => `chaos-${user.user}-${name}-${i}`)
-    const message = `Add ${titles.join(" ")}${refused ? ` ${refusal}` : ""}`
+    const message = `Add ${titles.join(" ")}${more}`
     const entry: Entry = { ...user, key, titles, message, conversationId, bodies: [], failure: undefined }
     this.ledger.push(entry)
     return entry
+  }
+
+  /** Asks for some of the shared tasks to be changed, in any order. */
+  touch(): string {
+    const ids = Array.from({ length: sharedTasks }, (_, i) => i + 1).sort(() => this.dice(3) - 1)
+    return ` and then touch ${ids.slice(0, 2 + this.dice(sharedTasks - 1)).join(" ")}`
   }
 
   /** One request to any instance; nothing where none was reached, or it has not answered. */
@@ -175,9 +194,9 @@ export class Clients {
         while (clients.resting && clients.working) yield* Effect.sleep("100 millis")
         if (!clients.working) return
         if (clients.dice(8) === 0) conversation = undefined
-        const refused = clients.manners.refusals && clients.dice(25) === 0
+        const more = clients.dice(25) === 0 ? ` ${refusal}` : clients.dice(4) === 0 ? clients.touch() : ""
         // The users share their keys: each one's are its own.
-        const entry = clients.entry(user, `worker-${id}-${n}`, `w${id}-${n}`, conversation, refused)
+        const entry = clients.entry(user, `worker-${id}-${n}`, `w${id}-${n}`, conversation, more)
         conversation = yield* clients.untilKnown(entry)
       }
     })

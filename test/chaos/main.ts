@@ -7,11 +7,14 @@ import { SqlClient, type SqlError } from "effect/sql"
 import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
 import * as PgliteDatabase from "../../src/adapters/pglite/PgliteDatabase.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
+import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
+import { UserId } from "../../src/domain/model/User.ts"
+import { TaskTools } from "../../src/ports/TaskTools.ts"
 import { ModelServer } from "../support/model-server.ts"
 import { startPostgres } from "../support/postgres.ts"
-import { demoOf, type Service, start, temporaryFolder } from "../support/service.ts"
+import { demoOf, http, type Service, start, temporaryFolder } from "../support/service.ts"
 import { check } from "./check.ts"
-import { type ChaosUser, Clients, diceOf, modelReply, passingFaults } from "./clients.ts"
+import { type ChaosUser, Clients, diceOf, modelReply, passingFaults, sharedTasks } from "./clients.ts"
 import { makeNetwork } from "./proxy.ts"
 import { stoppedLine, stops } from "./stops.ts"
 
@@ -39,6 +42,7 @@ const entryPoint = fileURLToPath(new URL("instance.ts", import.meta.url))
 
 /** How often each fault is to happen, and has happened. */
 const faults = {
+  calm: "seconds of load without a fault",
   stop: "a stop at a commit of the protocol, then kill -9",
   kill: "kill -9 of an instance under load",
   crash: "PostgreSQL stopped with immediate, together with a kill -9",
@@ -54,6 +58,7 @@ const faults = {
 }
 type Fault = keyof typeof faults
 const goals: { readonly [F in Fault]: number } = {
+  calm: 60,
   stop: 20 * stops.length,
   kill: 300,
   crash: 50,
@@ -91,19 +96,25 @@ const run = Effect.gen(function* () {
     return Effect.delay(Effect.succeed(reply), dice(mood.delay + 1))
   })
 
-  const client = PgDatabase.layer({ url: Redacted.make(postgres.url), connections: 2, prepare: true })
+  const options = { url: Redacted.make(postgres.url), connections: 2, prepare: true }
+  const client = PgDatabase.layer(options)
+  yield* PgDatabase.migrate(options)
   const users = Array.from({ length: 4 }, (_, i): ChaosUser => ({ user: `user${i}`, token: `token-${i}` }))
   yield* Effect.provide(
     Effect.gen(function* () {
       yield* BetterAuth.createDemoSession
       const sql = yield* SqlClient.SqlClient
+      const tasks = yield* TaskTools
       for (const { token, user } of users) {
         yield* sql`insert into "user" (id, name, email, "emailVerified") values (${user}, ${user}, ${user}, true)`
         yield* sql`insert into session (id, token, "userId", "expiresAt")
           values (${token}, ${token}, ${user}, now() + interval '1 day')`
+        for (let i = 0; i < sharedTasks; i++) {
+          yield* tasks.add(UserId.make(user), { title: `chaos-${user}-shared-${i}`, description: null })
+        }
       }
     }),
-    client
+    Layer.provideMerge(PgTaskTools.layer, client)
   )
 
   const behind = (url: string, port: number) => {
@@ -224,6 +235,7 @@ const run = Effect.gen(function* () {
     const place = left[turn++ % Math.max(1, left.length)]
     return place === undefined ? Effect.void : stopAt(place)
   })
+  yield* phase("calm", Effect.andThen(Effect.sleep("1 second"), count(faults.calm)))
   yield* phase("stop", stopSome, 4)
   yield* phase("kill", kill)
   // The kills are to fall on so many turns.
@@ -401,6 +413,10 @@ const runEmbedded = Effect.gen(function* () {
   const starting = start(env)
   service = yield* starting
   const user = demoOf(service.output())
+  for (let i = 0; i < sharedTasks; i++) {
+    const title = `chaos-${user.user}-shared-${i}`
+    yield* http("POST", `${service.url}/api/v1/users/${user.user}/tasks`, user.token, { title })
+  }
   const workers = yield* Effect.forEach(Array.from({ length: 8 }), (_, id) =>
     Effect.forkChild(clients.worker(user, id))
   )

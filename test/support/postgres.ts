@@ -66,7 +66,13 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
     { ...options, stdio: "pipe" }
   )
   const port = await freePort()
-  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", `fsync=${fsync ? "on" : "off"}`]
+  const settings = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    `fsync=${fsync ? "on" : "off"}`,
+    // Below the second after which a write makes way by itself, or no deadlock would ever be told of.
+    "deadlock_timeout=100ms"
+  ]
   let deadlocks = 0
   const launch = async (): Promise<ChildProcess> => {
     const server = spawn(
