@@ -62,7 +62,13 @@ export const serve = (config: AppConfig) => {
 /** The whole service as it is configured. */
 export const layer = (config: AppConfig) => serve(config).pipe(Layer.provide(adapters(config)))
 
-const draining = Layer.effectDiscard(Effect.flatMap(Turns.Turns, (turns) => Effect.addFinalizer(() => turns.drain)))
+const draining = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const turns = yield* Turns.Turns
+    const { announce, awaitGone } = yield* Http.Farewell
+    yield* Effect.addFinalizer(() => Effect.andThen(announce, Effect.andThen(turns.drain, awaitGone)))
+  })
+)
 
 /** The embedded database has no other instance: whatever is still running there was left behind by the last start. */
 const takeUpAll = Layer.effectDiscard(Effect.flatMap(ConversationRepo, (repo) => repo.expireLeases))

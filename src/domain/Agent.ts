@@ -94,16 +94,17 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             messages: toPromptMessages(history, turn.seq, { tokens: settings.historyTokens, halved }),
             tools: tools.definitions
           }
-          return yield* llm.complete(prompt).pipe(
-            Effect.timeoutOrElse({
-              duration: Math.max(0, left),
-              orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
-            }),
-            breaker.guard,
+          const inTime = Effect.timeoutOrElse<Completion, ModelFailed, never>({
+            duration: Math.max(0, left),
+            orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
+          })
+          const answer = llm.complete(prompt).pipe(
             Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
             Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
             Effect.flatMap(usable)
           )
+          // That the rest of the turn's time was too short for an answer tells nothing of the model.
+          return yield* left < enoughMillis ? inTime(breaker.guard(answer)) : breaker.guard(inTime(answer))
         })
 
         const fail = (failure: Failure, retryable: boolean) =>
@@ -175,6 +176,8 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
 const encodeReply = Schema.encodeSync(Schema.fromJsonString(TurnReply))
 
 const backoffMillis = 500
+/** A model that has not answered within this time may be taken to be down. */
+const enoughMillis = 5000
 
 /** Whether the same turn may ask again by itself. */
 const isWorthAnotherTry = (reason: ModelFailureReason) => isRetryableReason(reason) && reason !== "unavailable"

@@ -5,8 +5,12 @@ import { type Completion, ModelFailed } from "../ports/LLM.ts"
 /** How many calls in a row must fail before the model is taken to be down. */
 const failuresInARow = 10
 
-/** How long nobody asks it then: a second first, and up to half a minute while it stays away. */
-const pause = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")])
+/** How long nobody asks it then: a second first, and up to half a minute while it stays away, whatever it asks for. */
+const longestPause = "30 seconds"
+const pause = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced(longestPause)])
+
+/** How long the one call may take that finds out, since all others are refused meanwhile. */
+const probePatience = "15 seconds"
 
 /**
  * Spares those who wait, and a model that is down, calls in vain: once ten calls in a row have failed, by whatever turns
@@ -26,7 +30,8 @@ export const layer: Layer.Layer<ModelBreaker> = Layer.effect(
   Effect.gen(function* () {
     const breaker = yield* CircuitBreaker.make({
       tripPolicy: CircuitBreaker.consecutive(failuresInARow),
-      openDuration: pause
+      openDuration: pause,
+      maxOpenDuration: longestPause
     })
     yield* breaker.transitions.pipe(
       Stream.runForEach((transition) => {
@@ -45,20 +50,21 @@ export const layer: Layer.Layer<ModelBreaker> = Layer.effect(
     )
     return ModelBreaker.of({
       guard: (call) =>
-        breaker
-          .execute(call, { key: "model", classify: outcomeOf })
-          .pipe(Effect.catchTag("CircuitBreakerError", ({ reason }) => Effect.fail(unavailable(reason))))
+        Effect.flatMap(breaker.state(key), (state) =>
+          breaker.execute(state._tag === "Closed" ? call : probing(call), { key, classify: outcomeOf })
+        ).pipe(Effect.catchTag("CircuitBreakerError", () => Effect.fail(new ModelFailed({ reason: "unavailable" }))))
     })
   })
 ).pipe(Layer.provide(CircuitBreaker.layerStoreMemory()))
 
-const unavailable = (reason: CircuitBreaker.CircuitBreakerErrorReason): ModelFailed =>
-  new ModelFailed({
-    reason: "unavailable",
-    ...(reason._tag === "CircuitOpen" && { retryAfterMillis: Duration.toMillis(reason.retryAfter) })
-  })
+const key = "model"
 
-/** What a call tells of the model's health: a refusal is an answer, and what is no good answer tells nothing. */
+const probing = Effect.timeoutOrElse<Completion, ModelFailed, never>({
+  duration: probePatience,
+  orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
+})
+
+/** What a call tells of the model's health: a refusal is an answer, and one that is no use is none. */
 const outcomeOf = (exit: Exit.Exit<Completion, ModelFailed>): CircuitBreaker.Outcome => {
   if (exit._tag === "Success") return CircuitBreaker.success
   const error = Cause.findError(exit.cause)
@@ -68,12 +74,12 @@ const outcomeOf = (exit: Exit.Exit<Completion, ModelFailed>): CircuitBreaker.Out
     case "rate_limited":
     case "timed_out":
     case "unreachable":
+    case "bad_answer":
       return CircuitBreaker.failure({ retryAfter: error.success.retryAfterMillis })
     case "refused":
     case "context_too_long":
     case "misconfigured":
       return CircuitBreaker.success
-    case "bad_answer":
     case "unavailable":
       return CircuitBreaker.ignored
   }

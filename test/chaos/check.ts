@@ -10,15 +10,38 @@ const decodeTalks = Schema.decodeUnknownSync(
   Schema.Array(Schema.Struct({ conversation_id: Schema.String, contents: Schema.Array(Schema.String) }))
 )
 const decodeAnswer = Schema.decodeUnknownSync(
-  Schema.Struct({
-    tool_calls: Schema.Array(
-      Schema.Struct({
-        tool_name: Schema.String,
-        status: Schema.String,
-        arguments: Schema.Struct({ title: Schema.optionalKey(Schema.String), user_id: Schema.String })
-      })
-    )
-  })
+  Schema.fromJsonString(
+    Schema.Struct({
+      tool_calls: Schema.Array(
+        Schema.Struct({
+          tool_name: Schema.String,
+          status: Schema.String,
+          arguments: Schema.Struct({
+            title: Schema.optionalKey(Schema.String),
+            task_id: Schema.optionalKey(Schema.Int),
+            user_id: Schema.String
+          })
+        })
+      )
+    })
+  )
+)
+const decodeTurns = Schema.decodeUnknownSync(
+  Schema.Array(
+    Schema.Struct({
+      user_id: Schema.String,
+      idempotency_key: Schema.String,
+      response: Schema.String,
+      conversation_id: Schema.String,
+      message_id: Schema.String,
+      content: Schema.String
+    })
+  )
+)
+const decodeReply = Schema.decodeUnknownSync(
+  Schema.fromJsonString(
+    Schema.Struct({ conversation_id: Schema.String, message_id: Schema.String, message: Schema.String })
+  )
 )
 const decodePage = Schema.decodeUnknownSync(
   Schema.Struct({
@@ -27,6 +50,10 @@ const decodePage = Schema.decodeUnknownSync(
     next_cursor: Schema.NullOr(Schema.String)
   })
 )
+
+/** The turns that run past their lease and 15 seconds more: somebody should have taken them up. */
+export const overdue =
+  "select id from turns where status = 'running' and lease_until < clock_timestamp() - interval '15 seconds'"
 
 /** What must be nothing, whatever has happened: a name, and what finds the rows that should not be. */
 const nothing: ReadonlyArray<readonly [name: string, query: string]> = [
@@ -46,10 +73,7 @@ const nothing: ReadonlyArray<readonly [name: string, query: string]> = [
       where m.user_id = r.user_id and m.conversation_id = r.conversation_id and m.turn_id = r.turn_id
         and m.role = 'user' and m.seq = r.seq - 1)`
   ],
-  [
-    "turns past their lease",
-    "select id from turns where status = 'running' and lease_until < clock_timestamp() - interval '15 seconds'"
-  ],
+  ["turns that still run, though no client asks for them any more", "select id from turns where status = 'running'"],
   [
     "turns without exactly one message, or with a wrong number of replies",
     `select t.id from turns t
@@ -76,11 +100,8 @@ const nothing: ReadonlyArray<readonly [name: string, query: string]> = [
       where c.tool_name = 'add_task' group by c.user_id, c.id having count(t.id) <> 1`
   ],
   [
-    "changes of a task that nobody asked for",
-    `select t.title, t.description from tasks t where t.description is not null and not exists (select 1 from tool_calls c
-      where c.user_id = t.user_id and c.tool_name = 'update_task' and c.status = 'success'
-        and c.arguments::jsonb ->> 'task_id' = t.id::text and c.arguments::jsonb ->> 'description' = t.description
-        and c.result::jsonb #>> '{task,description}' = t.description)`
+    "messages that tell of someone else",
+    `select id from messages where replace(content, 'chaos-' || user_id || '-', '') like '%chaos-user%'`
   ],
   [
     "tasks of someone else's",
@@ -92,11 +113,27 @@ const nothing: ReadonlyArray<readonly [name: string, query: string]> = [
   ]
 ]
 
+/** Holds where the database's clock does: that of an embedded one is its instance's. */
+const nothingByClock: ReadonlyArray<readonly [name: string, query: string]> = [
+  [
+    "tasks that are not as their last change left them",
+    `select t.title, t.description from tasks t where t.title like '%-shared-%' and exists (select 1 from tool_calls c
+        where c.user_id = t.user_id and c.tool_name = 'update_task' and c.arguments::jsonb ->> 'task_id' = t.id::text)
+      and not exists (
+        select 1 from (select c.result, rank() over (order by s.created_at desc) from tool_calls c
+          join steps s on s.user_id = c.user_id and s.conversation_id = c.conversation_id and s.seq = c.seq and s.step = c.step
+          where c.user_id = t.user_id and c.tool_name = 'update_task' and c.status = 'success'
+            and c.arguments::jsonb ->> 'task_id' = t.id::text) l
+        where l.rank = 1 and l.result::jsonb #>> '{task,description}' = t.description)`
+  ]
+]
+
 /** Reads what is stored and what is answered, and tells what does not hold; the clients have come to rest. */
 export const check = Effect.fnUntraced(function* (
   clients: Clients,
   users: ReadonlyArray<ChaosUser>,
-  client: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>
+  client: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>,
+  clockHolds: boolean
 ) {
   const { broken, ledger } = clients
   const require = (holds: boolean, words: () => string) => {
@@ -105,7 +142,8 @@ export const check = Effect.fnUntraced(function* (
   const sql = yield* Layer.build(client).pipe(Effect.flatMap((context) => Effect.provide(SqlClient.SqlClient, context)))
   const query = (text: string) => Effect.orDie(sql.unsafe(text))
 
-  for (const [name, text] of nothing) {
+  const queries = [...nothing, ...(clockHolds ? nothingByClock : [])]
+  for (const [name, text] of queries) {
     const rows = yield* query(text)
     require(rows.length === 0, () => `${rows.length} ${name}: ${JSON.stringify(rows.slice(0, 3))}`)
   }
@@ -122,6 +160,23 @@ export const check = Effect.fnUntraced(function* (
   const messages = new Map(said.map(({ n, title, user_id }) => [`${user_id} ${title}`, n]))
 
   for (const entry of ledger) checkEntry(entry, stored, messages, require)
+  const turns = yield* Effect.map(
+    query(`select t.user_id, t.idempotency_key, t.response, t.conversation_id::text, m.id::text message_id, m.content
+      from turns t join messages m on m.user_id = t.user_id and m.turn_id = t.id and m.role = 'assistant'
+      where t.idempotency_key is not null`),
+    decodeTurns
+  )
+  const replies = new Map(turns.map((turn) => [`${turn.user_id} ${turn.idempotency_key}`, turn]))
+  for (const { bodies, key, user } of ledger) {
+    const [body] = bodies
+    if (body === undefined) continue
+    const turn = replies.get(`${user} ${key}`)
+    const reply = decodeReply(body)
+    require(turn?.response === body &&
+      turn.content === reply.message &&
+      turn.message_id === reply.message_id &&
+      turn.conversation_id === reply.conversation_id, () => `${key} of ${user} was told what is not stored: ${body}`)
+  }
   const wanted = new Set(ledger.flatMap((entry) => entry.titles.map((title) => `${entry.user} ${title}`)))
   for (const task of stored.keys()) {
     require(wanted.has(task) || task.includes("-shared-"), () => `${task} was never asked for`)
@@ -144,7 +199,17 @@ export const check = Effect.fnUntraced(function* (
   }
 
   for (const user of users) yield* checkLists(clients, user, require)
+  return [
+    ...queries.map(([name]) => `no ${name}`),
+    `${ledger.length} messages there once, or not at all where nobody was told of them`,
+    `${replays(ledger)} answers given again byte for byte, and equal to what is stored`,
+    `${talks.length} conversations with their messages in the order in which they were sent`,
+    `the lists of ${users.length} users without anything of someone else's`
+  ]
 }, Effect.scoped)
+
+const replays = (ledger: ReadonlyArray<Entry>) =>
+  ledger.reduce((sum, { bodies, failures }) => sum + Math.max(0, bodies.length + failures.length - 1), 0)
 
 /** Nobody's lists hold what is someone else's. */
 const checkLists = Effect.fnUntraced(function* (
@@ -164,13 +229,21 @@ const checkLists = Effect.fnUntraced(function* (
     let after = ""
     while (true) {
       const page = yield* look(`${list}?limit=100${after}`)
-      const [first] = page.data
-      if (list === "conversations" && first !== undefined) yield* look(`conversations/${first.id}/messages`)
+      if (list === "conversations") {
+        for (const { id } of page.data) yield* look(`conversations/${id}/messages?limit=200`)
+      }
       if (!page.has_more) break
       after = `&after=${encodeURIComponent(page.next_cursor ?? "")}`
     }
   }
 })
+
+const isOwn =
+  (entry: Entry) =>
+  ({ arguments: args, status, tool_name }: ReturnType<typeof decodeAnswer>["tool_calls"][number]): boolean =>
+    status === "success" &&
+    args.user_id === entry.user &&
+    (tool_name === "add_task" ? entry.titles.includes(args.title ?? "") : entry.touched.includes(args.task_id ?? 0))
 
 /** One message: done once if it was acknowledged, else at most once; and all of its tasks that it was told of. */
 const checkEntry = (
@@ -181,23 +254,26 @@ const checkEntry = (
 ) => {
   const name = `${entry.key} of ${entry.user}`
   const [body] = entry.bodies
+  const [failure] = entry.failures
   require(new Set(entry.bodies).size <= 1, () => `${name} was answered in several ways`)
+  require(new Set(entry.failures).size <= 1, () => `${name} failed in several ways: ${entry.failures.join(" ")}`)
+  require(body === undefined || failure === undefined, () => `${name} was answered, and failed: ${failure}`)
   const said = messages.get(`${entry.user} ${entry.message}`) ?? 0
-  const known = body !== undefined || entry.failure !== undefined
-  require(said === 1 || (said === 0 && !known), () => `${name} is there ${said} times`)
-  const text = body ?? entry.failure?.text
-  const told = text === undefined ? [] : decodeAnswer(JSON.parse(text)).tool_calls
-  for (const { arguments: args, status, tool_name } of told) {
-    const own = tool_name === "add_task" ? entry.titles.includes(args.title ?? "") : tool_name === "update_task"
-    require(own && status === "success" && args.user_id === entry.user, () =>
-      `${name} was told of a call that is not its own: ${text}`)
-  }
+  const text = body ?? failure
+  require(said === 1 || (said === 0 && text === undefined), () => `${name} is there ${said} times`)
+  const told = text === undefined ? [] : decodeAnswer(text).tool_calls
+  const foreign = [...(text ?? "").matchAll(/chaos-(user\d+)-/g)].some(([, owner]) => owner !== entry.user)
+  require(!foreign, () => `${name} was told of someone else: ${text}`)
+  require(told.every(isOwn(entry)), () => `${name} was told of a call that is not its own: ${text}`)
+  const touches = told.filter((call) => call.tool_name === "update_task").map((call) => call.arguments.task_id)
+  require(body === undefined || touches.join() === entry.touched.join(), () =>
+    `${name} has changed ${touches.join()} and not ${entry.touched.join()}`)
   for (const title of entry.titles) {
     const calls = told.filter((call) => call.arguments.title === title).length
     const times = stored.get(`${entry.user} ${title}`) ?? 0
     require(times <= 1, () => `${entry.user} has ${title} ${times} times`)
     if (body !== undefined)
       require(calls === 1 && times === 1, () => `${name} was told of ${calls} ${title} of ${times}`)
-    if (entry.failure !== undefined) require(calls === times, () => `${name} failed with ${calls} ${title} of ${times}`)
+    if (failure !== undefined) require(calls === times, () => `${name} failed with ${calls} ${title} of ${times}`)
   }
 }

@@ -14,10 +14,14 @@ export interface Entry extends ChaosUser {
   readonly titles: ReadonlyArray<string>
   readonly message: string
   readonly conversationId: string | undefined
+  /** The numbers of the shared tasks that are to be changed. */
+  readonly touched: ReadonlyArray<number>
+  /** Whether the model is to refuse it. */
+  readonly refused: boolean
   /** The answers with 200, all of them. */
   readonly bodies: Array<string>
-  /** The answer that says that it failed for good. */
-  failure: Answer | undefined
+  /** The answers that say that it failed for good, all of them, but for their request ids. */
+  readonly failures: Array<string>
 }
 
 /** How the clients behave just now. */
@@ -28,6 +32,8 @@ interface Manners {
   pause: () => number
   /** Nothing may be seen but answers, refused connections and 503. */
   strict: boolean
+  /** Whether instances die, so that a turn may be given up after its third. */
+  deadly: boolean
 }
 
 /** A whole number from 0, below the bound, by the seed. */
@@ -111,7 +117,7 @@ export class Clients {
     this.dice = dice
     this.addresses = addresses
     this.logs = logs
-    this.manners = { patience: () => 30_000, pause: () => 50 + dice(300), strict: false }
+    this.manners = { patience: () => 30_000, pause: () => 50 + dice(300), strict: false, deadly: false }
   }
 
   /** How many turns are known to be done. */
@@ -120,22 +126,35 @@ export class Clients {
   }
 
   /** Writes a new message into the ledger. */
-  entry(user: ChaosUser, key: string, name: string, conversationId?: string, more = ""): Entry {
+  entry(user: ChaosUser, key: string, name: string, conversationId?: string): Entry {
     const titles = Array.from({ length: 1 + this.dice(3) }, (_, i) => `chaos-${user.user}-${name}-${i}`)
-    const message = `Add ${titles.join(" ")}${more}`
-    const entry: Entry = { ...user, key, titles, message, conversationId, bodies: [], failure: undefined }
+    const special = name.startsWith("w") ? this.dice(25) : -1
+    const touched = special > 0 && special < 7 ? this.someShared() : []
+    const entry: Entry = {
+      ...user,
+      key,
+      titles,
+      message: `Add ${titles.join(" ")}${touched.length > 0 ? ` and then touch ${touched.join(" ")}` : ""}${
+        special === 0 ? ` ${refusal}` : ""
+      }`,
+      conversationId,
+      touched,
+      refused: special === 0,
+      bodies: [],
+      failures: []
+    }
     this.ledger.push(entry)
     return entry
   }
 
-  /** Asks for some of the shared tasks to be changed, in any order. */
-  touch(): string {
+  /** Some of the shared tasks, in any order. */
+  private someShared(): ReadonlyArray<number> {
     const ids = Array.from({ length: sharedTasks }, (_, i) => i + 1).sort(() => this.dice(3) - 1)
-    return ` and then touch ${ids.slice(0, 2 + this.dice(sharedTasks - 1)).join(" ")}`
+    return ids.slice(0, 2 + this.dice(sharedTasks - 1))
   }
 
   /** One request to any instance; nothing where none was reached, or it has not answered. */
-  send(entry: Entry): Effect.Effect<Answer | undefined> {
+  send(entry: Entry, patience = this.manners.patience()): Effect.Effect<Answer | undefined> {
     return Effect.suspend(() => {
       const addresses = this.addresses()
       const address = addresses[this.dice(addresses.length)]
@@ -149,10 +168,19 @@ export class Clients {
       }).pipe(
         Effect.catchCause((cause) => {
           const words = Cause.pretty(cause)
-          if (this.manners.strict && !words.includes("ECONNREFUSED")) this.broken.push(`${entry.key}: ${words}`)
+          if (this.manners.strict && !/connect ECONN(REFUSED|RESET)/.test(words))
+            this.broken.push(`${entry.key}: ${words}`)
           return Effect.undefined
         }),
-        Effect.timeoutOrElse({ duration: this.manners.patience(), orElse: () => Effect.undefined })
+        Effect.timeoutOrElse({
+          duration: patience,
+          orElse: () =>
+            Effect.sync(() => {
+              if (this.manners.strict)
+                this.broken.push(`${entry.key} of ${entry.user} was not answered in ${patience} ms`)
+              return undefined
+            })
+        })
       )
     })
   }
@@ -169,7 +197,7 @@ export class Clients {
           return String(answer.json.conversation_id)
         }
         if (answer?.status === 502 && answer.json.retryable === false) {
-          entry.failure = answer
+          clients.failed(entry, answer)
           return answer.json.conversation_id === undefined ? undefined : String(answer.json.conversation_id)
         }
         const allowed = clients.manners.strict ? [503] : [409, 502, 503]
@@ -185,6 +213,26 @@ export class Clients {
     })
   }
 
+  /** Writes down that it failed for good, which few things may. */
+  private failed(entry: Entry, { json, text }: Answer): void {
+    const detail = String(json.detail)
+    const expected = entry.refused
+      ? detail.includes("refused the message") || (this.manners.deadly && detail.includes("attempted too often"))
+      : this.manners.deadly && detail.includes("attempted too often")
+    // A failure that was seen once may be seen again at any time.
+    if (!expected && entry.failures.length === 0) this.broken.push(`${entry.key} of ${entry.user} failed: ${text}`)
+    const { request_id: _, ...stored } = json
+    entry.failures.push(JSON.stringify(stored))
+  }
+
+  /** Goes away for good, soon, and mostly never learns what has become of the message. */
+  private sendOnce(entry: Entry): Effect.Effect<undefined> {
+    return Effect.map(this.send(entry, this.dice(300)), (answer) => {
+      if (answer?.status === 200) entry.bodies.push(answer.text)
+      return undefined
+    })
+  }
+
   /** Talks on and on, in one conversation after another, until the work is over. */
   worker(user: ChaosUser, id: number): Effect.Effect<void> {
     const clients = this
@@ -194,10 +242,11 @@ export class Clients {
         while (clients.resting && clients.working) yield* Effect.sleep("100 millis")
         if (!clients.working) return
         if (clients.dice(8) === 0) conversation = undefined
-        const more = clients.dice(25) === 0 ? ` ${refusal}` : clients.dice(4) === 0 ? clients.touch() : ""
         // The users share their keys: each one's are its own.
-        const entry = clients.entry(user, `worker-${id}-${n}`, `w${id}-${n}`, conversation, more)
-        conversation = yield* clients.untilKnown(entry)
+        const entry = clients.entry(user, `worker-${id}-${n}`, `w${id}-${n}`, conversation)
+        conversation = yield* !clients.manners.strict && clients.dice(20) === 0
+          ? clients.sendOnce(entry)
+          : clients.untilKnown(entry)
       }
     })
   }

@@ -1,5 +1,5 @@
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect, Layer, References } from "effect"
+import { Cause, Effect, Exit, Layer, Predicate, References } from "effect"
 import * as Config from "../../src/app/Config.ts"
 import * as Service from "../../src/app/Service.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
@@ -40,12 +40,19 @@ const stop = Effect.suspend(() => {
 /** Whether it is to stop at this place of this call. */
 const stopsAt = (place: string, name: string) => place === where && name === operation && --left === 0
 
+/** What an operation answers when it has not written anything. */
+const wroteNothing = new Set(["Busy", "Running", "Completed", "KeyReused", "NotFound", "RateLimited", "Gone", "Lost"])
+
 const stopping =
   (name: keyof ConversationRepo["Service"]) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       if (stopsAt("before", name)) return stop
-      return Effect.tap(effect, () => (stopsAt("after", name) ? stop : Effect.void))
+      return Effect.tap(effect, (outcome) => {
+        const tag = Predicate.hasProperty(outcome, "_tag") ? String(outcome._tag) : ""
+        const wrote = name === "complete" ? tag === "Completed" : !wroteNothing.has(tag)
+        return wrote && stopsAt("after", name) ? stop : Effect.void
+      })
     })
 
 const stoppingRepo = Layer.effect(
@@ -80,4 +87,6 @@ const program = Effect.gen(function* () {
   )
 })
 
-NodeRuntime.runMain(program)
+NodeRuntime.runMain(program, {
+  teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+})

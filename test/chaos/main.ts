@@ -13,13 +13,13 @@ import { TaskTools } from "../../src/ports/TaskTools.ts"
 import { ModelServer } from "../support/model-server.ts"
 import { startPostgres } from "../support/postgres.ts"
 import { demoOf, http, type Service, start, temporaryFolder } from "../support/service.ts"
-import { check } from "./check.ts"
+import { check, overdue } from "./check.ts"
 import { type ChaosUser, Clients, diceOf, modelReply, passingFaults, sharedTasks } from "./clients.ts"
 import { makeNetwork } from "./proxy.ts"
 import { stoppedLine, stops } from "./stops.ts"
 
 /**
- * `npm run chaos -- [--scale N] [--seed N] [--only NAME] [--minutes N]`: real processes of the service on a real PostgreSQL
+ * `npm run chaos -- [--scale N] [--seed N] [--only NAMES] [--minutes N]`: real processes of the service on a real PostgreSQL
  * (fsync on), a stand-in for the model, and a network in front of both; clients that retry until they know; and each fault
  * as often as the table says, times the scale. Then a checker reads the database and asks again.
  */
@@ -78,10 +78,36 @@ const count = (what: string, n = 1) => Effect.sync(() => void done.set(what, tim
 const eachStop = Math.max(1, Math.ceil(20 * scale))
 const goal = (fault: Fault) =>
   fault === "stop" ? eachStop * stops.length : Math.max(1, Math.ceil(goals[fault] * scale))
-const wanted = (...names: ReadonlyArray<Fault>) =>
-  values.only === undefined || names.some((name) => name === values.only)
+const only = values.only?.split(",")
+const wanted = (...names: ReadonlyArray<Fault>) => only === undefined || names.some((name) => only.includes(name))
 
 const postgres = await startPostgres(18, true)
+
+/** By how many milliseconds the clock of a new instance is off. */
+const clockOffset = () => ["0", "0", "60000", "-60000"][dice(4)] ?? "0"
+const countClock = (clock: string) => (clock === "0" ? Effect.void : count("instances whose clock is off by 60 s"))
+
+/** What was checked, and held if nothing else is said. */
+const checked: Array<string> = []
+
+/** What was answered is answered again, byte for byte, by any instance; and what failed for good fails again. */
+const askAgain = (clients: Clients) => {
+  const known = clients.ledger.filter((entry) => entry.bodies.length + entry.failures.length > 0)
+  return Effect.andThen(
+    Effect.forEach(known, (entry) => clients.untilKnown(entry), { concurrency: workerCount, discard: true }),
+    count("answers asked for again", known.length)
+  )
+}
+
+const settled = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const until = performance.now() + 45_000
+  while (performance.now() < until) {
+    const rows = yield* sql`select 1 from turns where status = 'running'`
+    if (rows.length === 0) return
+    yield* Effect.sleep("500 millis")
+  }
+})
 
 const run = Effect.gen(function* () {
   const databaseNetwork = yield* makeNetwork(Number(new URL(postgres.url).port))
@@ -133,7 +159,7 @@ const run = Effect.gen(function* () {
   }
   /** Starts an instance, whose clock may be wrong by a minute; while the database is away it cannot, and tries again. */
   const launch = (more: Record<string, string> = {}) => {
-    const clock = ["0", "0", "60000", "-60000"][dice(4)] ?? "0"
+    const clock = clockOffset()
     const attempt: Effect.Effect<Service, never, Scope.Scope> = Effect.catchCause(
       Effect.timeout(start({ ...env, CHAOS_CLOCK: clock, ...more }, entryPoint), "30 seconds"),
       () =>
@@ -142,7 +168,7 @@ const run = Effect.gen(function* () {
           "300 millis"
         )
     )
-    return Effect.tap(attempt, () => (clock === "0" ? Effect.void : count("instances whose clock is off by 60 s")))
+    return Effect.tap(attempt, () => countClock(clock))
   }
 
   /** Each instance has a scope of its own, or the ended ones would pile up. */
@@ -235,18 +261,39 @@ const run = Effect.gen(function* () {
     const place = left[turn++ % Math.max(1, left.length)]
     return place === undefined ? Effect.void : stopAt(place)
   })
+  // Somebody takes up what was left behind, though no client may ask for it again.
+  let watching = true
+  const watch = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    while (true) {
+      yield* Effect.sleep("2 seconds")
+      const rows = watching ? yield* sql.unsafe(overdue) : []
+      if (rows.length > 0 && watching)
+        clients.broken.push(`${rows.length} turns past their lease: ${JSON.stringify(rows)}`)
+      yield* count("looks for turns past their lease")
+    }
+  })
+  yield* Effect.forkChild(Effect.provide(watch, Layer.fresh(client)))
+
   yield* phase("calm", Effect.andThen(Effect.sleep("1 second"), count(faults.calm)))
+  clients.manners.deadly = true
   yield* phase("stop", stopSome, 4)
+  const beforeKills = clients.answered()
   yield* phase("kill", kill)
   // The kills are to fall on so many turns.
-  while (wanted("kill") && clients.answered() < 10_000 * scale && performance.now() < end)
-    yield* Effect.sleep("1 second")
-  if (wanted("kill")) yield* count("turns answered by then", clients.answered())
+  while (wanted("kill") && clients.answered() - beforeKills < 10_000 * scale && performance.now() < end) yield* kill
+  if (wanted("kill")) yield* count("turns answered meanwhile", clients.answered() - beforeKills)
 
+  // From here on the database is away at times, or nobody reaches it.
+  watching = false
   const crash = Effect.gen(function* () {
-    yield* Effect.all([Effect.promise(postgres.crash), kill], { concurrency: 2 })
-    yield* Effect.sleep(300 + dice(700))
+    const victim = random()
+    yield* Effect.all([Effect.promise(postgres.crash), victim === undefined ? Effect.void : leave(victim, "SIGKILL")], {
+      concurrency: 2
+    })
     yield* count(faults.crash)
+    if (victim !== undefined) yield* enter()
+    yield* Effect.sleep(dice(500))
   })
   yield* phase("crash", crash)
 
@@ -276,15 +323,15 @@ const run = Effect.gen(function* () {
     const link = [...network.links][dice(Math.max(1, network.links.size))]
     const kind = dice(20)
     if (kind === 0) {
-      network.partition = true
+      network.partition()
       yield* Effect.sleep(500 + dice(3000))
-      network.partition = false
+      network.heal()
       yield* count("  partitions of a network")
     } else if (link !== undefined && kind < 4) {
-      link.hole = true
+      link.fallSilent()
       yield* count("  black holes")
     } else if (link !== undefined && kind < 10) {
-      network.reset(link)
+      link.reset()
       yield* count("  resets")
     } else if (link !== undefined) {
       link.late = dice(300)
@@ -303,7 +350,7 @@ const run = Effect.gen(function* () {
     })
     yield* Effect.all([phase("network", Effect.andThen(disturb, elapsed)), phase("freeze", freeze)], { concurrency: 2 })
     clients.manners.patience = () => 30_000
-    for (const network of [databaseNetwork, modelNetwork]) for (const link of network.links) network.reset(link)
+    for (const network of [databaseNetwork, modelNetwork]) for (const link of network.links) link.reset()
   }
 
   const down = Effect.gen(function* () {
@@ -332,6 +379,7 @@ const run = Effect.gen(function* () {
     const user = users[dice(users.length)] ?? { user: "", token: "" }
     const name = `rush${++rushes}`
     const conversation = yield* clients.untilKnown(clients.entry(user, name, name))
+    if (conversation === undefined) return
     const entries = Array.from({ length: 100 }, (_, i) =>
       clients.entry(user, `${name}-${i}`, `${name}-${i}`, conversation)
     )
@@ -347,12 +395,18 @@ const run = Effect.gen(function* () {
     // Nothing of the earlier faults is left that could be seen.
     yield* Effect.sleep("20 seconds")
     clients.manners.strict = true
+    clients.manners.deadly = false
+    watching = true
     const deploy = Effect.gen(function* () {
       const [oldest] = members
       yield* enter()
       if (oldest === undefined) return
       // The balancer goes on sending requests to it until they are refused.
-      yield* oldest.end("SIGTERM")
+      const code = yield* Effect.timeoutOrElse(oldest.end("SIGTERM"), {
+        duration: "30 seconds",
+        orElse: () => Effect.succeed("still there after 30 s")
+      })
+      if (code !== 0) clients.broken.push(`an instance ended with ${code} by SIGTERM`)
       yield* leave(oldest, "SIGKILL")
       yield* count(faults.deploy)
     })
@@ -363,8 +417,11 @@ const run = Effect.gen(function* () {
   process.stderr.write("the last answers\n")
   clients.working = false
   yield* Effect.forEach(workers, (fiber) => Fiber.join(fiber), { discard: true })
+  clients.manners.deadly = false
   mood.faulty = false
   mood.delay = 0
+  // What nobody asks for any more comes to its end by itself: a lease, 15 seconds, and a turn's time.
+  yield* Effect.provide(settled, Layer.fresh(client))
   // Every conversation goes on: the model's API takes its prompt.
   const last = new Map(
     clients.ledger.flatMap((entry) => {
@@ -381,12 +438,11 @@ const run = Effect.gen(function* () {
   )
   yield* count("conversations that went on at the end", last.size)
   // What was answered is answered again, byte for byte, by any instance.
-  const replays = clients.ledger.filter((entry) => entry.bodies.length > 0)
-  yield* Effect.forEach(replays, (entry) => clients.untilKnown(entry), { concurrency: workerCount, discard: true })
-  yield* count("answers asked for again", replays.length)
+  yield* askAgain(clients)
 
   process.stderr.write("the check\n")
-  yield* check(clients, users, client)
+  checked.push(...(yield* check(clients, users, client, true)))
+  checked.push("no turn past its lease and 15 s, in calm, stops, kills and deploys", "no deadlock in PostgreSQL's log")
   if (postgres.deadlocks() > 0) clients.broken.push(`PostgreSQL has counted ${postgres.deadlocks()} deadlocks`)
   return clients
 }).pipe(Effect.scoped)
@@ -410,9 +466,13 @@ const runEmbedded = Effect.gen(function* () {
     () => (service === undefined ? [] : [service.url]),
     () => logs + (service?.output() ?? "")
   )
-  const starting = start(env)
+  const starting = Effect.suspend(() => {
+    const clock = clockOffset()
+    return Effect.tap(start({ ...env, CHAOS_CLOCK: clock }, entryPoint), () => countClock(clock))
+  })
   service = yield* starting
   const user = demoOf(service.output())
+  clients.manners.deadly = true
   for (let i = 0; i < sharedTasks; i++) {
     const title = `chaos-${user.user}-shared-${i}`
     yield* http("POST", `${service.url}/api/v1/users/${user.user}/tasks`, user.token, { title })
@@ -436,18 +496,18 @@ const runEmbedded = Effect.gen(function* () {
   process.stderr.write("\nthe last answers, and the check\n")
   clients.working = false
   yield* Effect.forEach(workers, (fiber) => Fiber.join(fiber), { discard: true })
-  const replays = clients.ledger.filter((entry) => entry.bodies.length > 0)
-  yield* Effect.forEach(replays, (entry) => clients.untilKnown(entry), { concurrency: 8, discard: true })
-  yield* count("answers asked for again", replays.length)
+  yield* askAgain(clients)
+  // What nobody asks for any more comes to its end.
+  yield* Effect.sleep("5 seconds")
   yield* service.end("SIGTERM")
   const database: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> = Layer.orDie(PgliteDatabase.layer(folder))
-  yield* check(clients, [], database)
+  checked.push(...(yield* check(clients, [], database, false)).map((words) => `embedded: ${words}`))
   return clients
 }).pipe(Effect.scoped)
 
 const all = Effect.gen(function* () {
   const parts: Array<Clients> = []
-  if (values.only !== "embedded") parts.push(yield* run)
+  if (only?.join() !== "embedded") parts.push(yield* run)
   if (wanted("embedded")) parts.push(yield* runEmbedded)
   const broken = parts.flatMap((clients) => clients.broken)
   const short = (Object.keys(faults) as Array<Fault>).filter(
@@ -456,11 +516,12 @@ const all = Effect.gen(function* () {
   const rows = [...done].map(([what, n]) => `${String(n).padStart(7)}  ${what}`)
   const total = parts.flatMap((clients) => clients.ledger)
   const answered = total.filter((entry) => entry.bodies.length > 0).length
-  const failed = total.filter((entry) => entry.failure !== undefined).length
+  const failed = total.filter((entry) => entry.failures.length > 0).length
   yield* Console.log(
     [
       ...rows,
       `${String(answered).padStart(7)}  turns answered, and ${failed} that failed for good, of ${total.length}`,
+      ...checked.map((words) => `checked  ${words}`),
       ...broken.slice(0, 20).map((words) => `BROKEN  ${words}`),
       ...short.map((fault) => `SHORT   ${faults[fault]}: ${times(faults[fault])} of ${goal(fault)}`),
       "",

@@ -8,8 +8,8 @@ import { Console, Effect } from "effect"
 /** A bug that the protocol's rules are there to prevent: put in, it must be found. */
 interface Bug {
   readonly name: string
-  /** The part of the chaos that is to find it, where PostgreSQL makes the difference; else the simulation is. */
-  readonly chaos?: { readonly only: string; readonly scale: number }
+  /** The part of the chaos that is to find it, and what it is to see, where PostgreSQL makes the difference; else the simulation is. */
+  readonly chaos?: { readonly only: string; readonly scale: number; readonly sees: string }
   readonly file: string
   readonly from: string
   readonly to: string
@@ -82,14 +82,14 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "no lock order",
-    chaos: { only: "calm", scale: 0.5 },
+    chaos: { only: "calm", scale: 0.5, sees: "deadlocks" },
     file: "src/adapters/postgres/migrations.ts",
     from: "perform 1 from user_counters u where u.user_id = p_user for no key update;",
     to: "perform 1;"
   },
   {
     name: "seq from a count",
-    chaos: { only: "rush", scale: 0.08 },
+    chaos: { only: "rush", scale: 0.08, sees: "was answered 500" },
     file: "src/adapters/postgres/migrations.ts",
     from: `select c.next_seq, c.last_turn_id into v_seq, v_last from conversations c
           where c.user_id = p_user and c.id = p_conversation for no key update;`,
@@ -119,7 +119,9 @@ const hunt = (bug: Bug): string | undefined => {
     if (bug.chaos !== undefined) {
       const args = ["test/chaos/main.ts", "--only", bug.chaos.only, "--scale", String(bug.chaos.scale)]
       const { stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: "utf8" })
-      return /^BROKEN +(.*)$/m.exec(stdout)?.[1]?.slice(0, 200)
+      const { sees } = bug.chaos
+      const broken = stdout.split("\n").filter((line) => line.startsWith("BROKEN"))
+      return broken.find((line) => line.includes(sees))?.slice(8, 128)
     }
     const { stdout } = spawnSync(process.execPath, ["test/simulation/main.ts", "--seeds", String(seeds), "--first"], {
       cwd: copy,

@@ -2,7 +2,7 @@ import { connect } from "node:net"
 import { Context, DateTime, Effect, Layer, Logger, Redacted, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { Readiness } from "../../src/adapters/http/Handlers.ts"
-import { type ServeOptions, serve } from "../../src/adapters/http/Server.ts"
+import { Farewell, type ServeOptions, serve } from "../../src/adapters/http/Server.ts"
 import { Chat } from "../../src/domain/Chat.ts"
 import {
   type Conversation,
@@ -221,6 +221,7 @@ export const serveFakes = Effect.fnUntraced(function* (overrides: Overrides = {}
     calls,
     logs,
     port,
+    farewell: Context.get(context, Farewell),
     /** A request of Ada's, unless its headers say otherwise. */
     fetch: (
       method: string,

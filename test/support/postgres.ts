@@ -70,8 +70,8 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     `fsync=${fsync ? "on" : "off"}`,
-    // Below the second after which a write makes way by itself, or no deadlock would ever be told of.
-    "deadlock_timeout=100ms"
+    // Below the time after which a write makes way by itself, or no deadlock would ever be told of.
+    "deadlock_timeout=20ms"
   ]
   let deadlocks = 0
   const launch = async (): Promise<ChildProcess> => {

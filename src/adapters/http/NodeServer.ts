@@ -73,8 +73,17 @@ const behind = (latest: ServerResponse | undefined, socket: Duplex, write: () =>
   })
 }
 
+/** A server, and how it takes leave of its clients. */
+export interface NodeServer {
+  readonly server: Server
+  /** From now on each answer is the last of its connection, and says so (RFC 9112, section 9.6). */
+  readonly announceClose: () => void
+  /** Comes back once no connection is left. */
+  readonly noConnections: (resume: () => void) => void
+}
+
 /** Node's HTTP server, in which refusals are problems as well. */
-export const makeNodeServer = (requestTimeout: Duration.Input): Server => {
+export const makeNodeServer = (requestTimeout: Duration.Input): NodeServer => {
   const millis = Duration.toMillis(requestTimeout)
   const server = createServer({
     requestTimeout: millis,
@@ -89,11 +98,16 @@ export const makeNodeServer = (requestTimeout: Duration.Input): Server => {
   })
   /** The latest answer of each connection. Node writes them in the order of their requests, whichever is ready first. */
   const latest = new WeakMap<Duplex, ServerResponse>()
+  const unanswered = new Set<ServerResponse>()
+  let closing = false
   const remember = (request: IncomingMessage, response: ServerResponse) => {
     latest.set(request.socket, response)
+    unanswered.add(response)
+    if (closing) response.shouldKeepAlive = false
     // A server that is closing closes the connections that are idle at that moment, and would wait for the others to
     // be given up by their clients.
     response.once("close", () => {
+      unanswered.delete(response)
       if (!server.listening) {
         server.closeIdleConnections()
       }
@@ -134,5 +148,24 @@ export const makeNodeServer = (requestTimeout: Duration.Input): Server => {
     const { status, title, headers, body } = refuse(417, request.headers["x-request-id"])
     response.writeHead(status, title, headers).end(body)
   })
-  return server
+  const connections = new Set<Duplex>()
+  server.on("connection", (socket) => {
+    connections.add(socket)
+    socket.once("close", () => connections.delete(socket))
+  })
+  return {
+    server,
+    announceClose: () => {
+      closing = true
+      for (const response of unanswered) response.shouldKeepAlive = false
+    },
+    noConnections: (resume) => {
+      if (connections.size === 0) return resume()
+      for (const socket of connections) {
+        socket.once("close", () => {
+          if (connections.size === 0) resume()
+        })
+      }
+    }
+  }
 }

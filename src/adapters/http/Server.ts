@@ -1,5 +1,5 @@
 import { NodeHttpServer } from "@effect/platform-node"
-import { type Duration, Effect, Layer } from "effect"
+import { Context, type Duration, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSwagger, OpenApi } from "effect/http-api"
 import { docsPath, documentPath, everyAnswer, routerConfig } from "./Answers.ts"
@@ -49,14 +49,41 @@ export interface ServeOptions {
   readonly requestTimeout?: Duration.Input
 }
 
+/** How the server takes leave of its clients before it is closed. */
+export class Farewell extends Context.Service<
+  Farewell,
+  {
+    /** From now on each answer says that it is the last of its connection. */
+    readonly announce: Effect.Effect<void>
+    /**
+     * Waits until the clients have gone, a second at most: who sends a request on a connection that is being closed could
+     * not know whether it arrived.
+     */
+    readonly awaitGone: Effect.Effect<void>
+  }
+>()("turnkeeper/adapters/http/Server/Farewell") {}
+
 /** Serves the `routes` until the layer is closed. Gives the `HttpServer`, which knows its address. */
 export const serve = (options: ServeOptions) =>
-  HttpRouter.serve(routes, { routerConfig, disableLogger: true, disableListenLog: true }).pipe(
-    Layer.provideMerge(
-      NodeHttpServer.layer(() => makeNodeServer(options.requestTimeout ?? "30 seconds"), {
-        port: options.port,
-        host: options.host,
-        gracefulShutdownTimeout: options.gracefulShutdownTimeout
-      })
-    )
+  Layer.unwrap(
+    Effect.sync(() => {
+      const node = makeNodeServer(options.requestTimeout ?? "30 seconds")
+      return HttpRouter.serve(routes, { routerConfig, disableLogger: true, disableListenLog: true }).pipe(
+        Layer.provideMerge(
+          NodeHttpServer.layer(() => node.server, {
+            port: options.port,
+            host: options.host,
+            gracefulShutdownTimeout: options.gracefulShutdownTimeout
+          })
+        ),
+        Layer.merge(
+          Layer.succeed(Farewell, {
+            announce: Effect.sync(node.announceClose),
+            awaitGone: Effect.callback<void>((resume) => node.noConnections(() => resume(Effect.void))).pipe(
+              Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.void })
+            )
+          })
+        )
+      )
+    })
   )

@@ -280,7 +280,7 @@ const functions = [
         select x.* into t from conversations c join turns x on x.user_id = c.user_id and x.id = c.last_turn_id
           where c.user_id = p_user and c.id = p_conversation;
         v_now := clock_timestamp();
-        if t.status = 'running' and lease_holds(t.lease_until, v_now, p_lease_ms)
+        if t.status = 'running' and t.id <> p_turn and lease_holds(t.lease_until, v_now, p_lease_ms)
           and (p_key is null or t.idempotency_key is distinct from p_key) then
           o.outcome := 'busy';
           o.retry_ms := ceil(extract(epoch from t.lease_until - v_now) * 1000);
@@ -577,7 +577,10 @@ const functions = [
   end $$`
 ]
 
-/** The way from an empty database to what this version needs. It only goes forward; a migration that ran is never changed. */
+/**
+ * The way from an empty database to what this version needs. It only goes forward: from the first release on, a migration
+ * that ran is never changed.
+ */
 export const migrations = Migrator.fromRecord({
   "0001_turns": Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient

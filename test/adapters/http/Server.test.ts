@@ -569,6 +569,41 @@ describe("a server that is closed", () => {
     })
   )
 
+  it.live("says on each answer that it is the last of its connection, once it is about to close", () =>
+    Effect.gen(function* () {
+      const begun = yield* Deferred.make<void>()
+      const finish = yield* Deferred.make<void>()
+      const server = yield* serveFakes({
+        chat: {
+          send: () =>
+            Effect.andThen(
+              Deferred.succeed(begun, undefined),
+              Effect.as(Deferred.await(finish), { body: replyBody, replayed: false })
+            )
+        }
+      })
+      const request = (line: string, ...more: ReadonlyArray<string>) => [
+        `${line} HTTP/1.1`,
+        "Host: x",
+        ...asAda,
+        ...more
+      ]
+      const get = [...request(`GET ${user}/tasks`), "", ""].join("\r\n")
+      const post = [...request(`POST ${user}/chat`, "Content-Length: 19"), "", '{"message":"Hello"}'].join("\r\n")
+      // Of the two requests on this connection the second is answered after the announcement.
+      const answers = yield* Effect.forkChild(server.raw(get + post))
+      yield* Deferred.await(begun)
+      yield* server.farewell.announce
+      const gone = yield* Effect.forkChild(server.farewell.awaitGone)
+      yield* Deferred.succeed(finish, undefined)
+      const [, first = "", second = ""] = (yield* Fiber.join(answers)).split("HTTP/1.1 200 OK")
+      assert.include(first.toLowerCase(), "connection: keep-alive")
+      assert.include(second.toLowerCase(), "connection: close")
+      yield* Fiber.join(gone)
+      assert.include((yield* server.raw(get)).toLowerCase(), "connection: close")
+    })
+  )
+
   it.live("tells those whose request took too long to come again", () =>
     Effect.gen(function* () {
       const { answer, closed } = yield* closing(50)
