@@ -297,6 +297,49 @@ describe("Chat", () => {
       }).pipe(Effect.provide(repositories))
     )
 
+    it.effect("is asked again after half a minute at the latest, whatever patience it asks for", () =>
+      Effect.gen(function* () {
+        const patience = new ModelFailed({ reason: "rate_limited", retryAfterMillis: 86_400_000 })
+        const { chat, model } = yield* instance([...down.map(() => patience), says("Hello.")])
+        for (const _ of down) yield* Effect.flip(chat.send(message("Hello")))
+        yield* TestClock.adjust("29 seconds")
+        assert.strictEqual(failure(yield* Effect.flip(chat.send(message("Hello"))))[0], "unavailable")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(replyOf(yield* chat.send(message("Hello"))).message, "Hello.")
+        assert.strictEqual(model.prompts.length, 11)
+      }).pipe(Effect.provide(repositories))
+    )
+
+    it.effect("is not taken to be down by turns that had no time left for an answer", () =>
+      Effect.gen(function* () {
+        const { chat } = yield* instance([...down.map(() => hangs), says("Hello.")], {
+          turnTimeout: Duration.seconds(4)
+        })
+        for (const _ of down) {
+          const fiber = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+          yield* TestClock.adjust("4 seconds")
+          assert.strictEqual(failure(yield* Fiber.join(fiber))[0], "timed_out")
+        }
+        assert.strictEqual(replyOf(yield* chat.send(message("Hello"))).message, "Hello.")
+      }).pipe(Effect.provide(repositories))
+    )
+
+    it.effect(
+      "keeps nobody waiting for longer than 15 seconds when it does not answer the one call that finds out",
+      () =>
+        Effect.gen(function* () {
+          const { chat } = yield* instance([...down, hangs, says("Hello.")])
+          yield* inVain(chat, 4)
+          const probe = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+          yield* TestClock.adjust("14 seconds")
+          assert.strictEqual(failure(yield* Effect.flip(chat.send(message("Hello"))))[0], "unavailable")
+          assert.isUndefined(probe.pollUnsafe())
+          yield* TestClock.adjust("4 seconds")
+          assert.strictEqual(failure(yield* Fiber.join(probe))[0], "unavailable")
+          assert.strictEqual(replyOf(yield* chat.send(message("Hello"))).message, "Hello.")
+        }).pipe(Effect.provide(repositories))
+    )
+
     it.effect("is taken to be down when it does not answer in time, and the operator is told", () =>
       Effect.gen(function* () {
         const lines: Array<string> = []
