@@ -1,6 +1,6 @@
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- the HMAC is needed at once, without a promise
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
-import { Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Cache, Duration, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { AuthUnavailable, InvalidToken } from "../../domain/model/Errors.ts"
 import { type User, UserId } from "../../domain/model/User.ts"
@@ -86,11 +86,16 @@ export const layer = (options: Options): Layer.Layer<Auth, never, SqlClient.SqlC
           )
         )
 
+      const known = yield* Cache.makeWith(find, {
+        capacity: knownTokens,
+        timeToLive: (exit) => (Exit.isSuccess(exit) ? believedFor : 0)
+      })
+
       return Auth.of({
         authenticate: (redacted) =>
           Option.match(sessionToken(Redacted.value(redacted), options), {
             onNone: () => Effect.fail(new InvalidToken()),
-            onSome: find
+            onSome: (token) => Cache.get(known, token)
           })
       })
     })
@@ -151,6 +156,11 @@ export const createDemoSession: Effect.Effect<DemoSession, SqlError.SqlError, Sq
     return { userId, token }
   }
 )
+
+/** How long a token that was good is taken for good without a look: signing out takes effect within this. */
+const believedFor = Duration.seconds(3)
+/** How many tokens are remembered, those that were used last. */
+const knownTokens = 10_000
 
 const visible = /^[\x21-\x7e]{1,1024}$/
 

@@ -3,6 +3,7 @@ import { APIConnectionError, type ClientOptions, OpenAI as Sdk } from "openai"
 import { LLM, type Prompt, type PromptMessage, type RequestedCall, type ToolDefinition } from "../../ports/LLM.ts"
 import { readAnswer } from "./answers.ts"
 import { asModelFailed } from "./errors.ts"
+import { pooledFetch } from "./pooledFetch.ts"
 
 /** Which model is asked, and how. */
 export interface OpenAiOptions {
@@ -15,7 +16,7 @@ export interface OpenAiOptions {
   readonly temperature?: number
   /** The greatest number of tokens that one answer may have, by default 1,000. */
   readonly maxTokens?: number
-  /** Makes the HTTP requests; the SDK's default is the `fetch` of the platform. It must obey its `signal` and `redirect`. */
+  /** Makes the HTTP requests; by default over a pool of the layer's own. It must obey its `signal` and `redirect`. */
   readonly fetch?: NonNullable<ClientOptions["fetch"]>
 }
 
@@ -26,26 +27,29 @@ export interface OpenAiOptions {
  * Building the layer cannot fail: a key or an address that no request can be made with is `misconfigured` when used.
  */
 export const layer = (options: OpenAiOptions): Layer.Layer<LLM> =>
-  Layer.sync(LLM, () => {
-    const client = makeClient(options)
-    const toBody = bodyOf(options)
+  Layer.effect(
+    LLM,
+    Effect.gen(function* () {
+      const client = makeClient(options, options.fetch ?? (yield* pooledFetch))
+      const toBody = bodyOf(options)
 
-    const complete = Effect.fn("OpenAiModel.complete")(function* (prompt: Prompt) {
-      const text = yield* Effect.clockWith((clock) =>
-        Effect.tryPromise({
-          try: (signal) => post(client, toBody(prompt), signal),
-          catch: (error) =>
-            asModelFailed(error, {
-              nowMillis: clock.currentTimeMillisUnsafe(),
-              secret: Redacted.value(options.apiKey)
-            })
-        })
-      )
-      return yield* readAnswer(text)
+      const complete = Effect.fn("OpenAiModel.complete")(function* (prompt: Prompt) {
+        const text = yield* Effect.clockWith((clock) =>
+          Effect.tryPromise({
+            try: (signal) => post(client, toBody(prompt), signal),
+            catch: (error) =>
+              asModelFailed(error, {
+                nowMillis: clock.currentTimeMillisUnsafe(),
+                secret: Redacted.value(options.apiKey)
+              })
+          })
+        )
+        return yield* readAnswer(text)
+      })
+
+      return LLM.of({ complete })
     })
-
-    return LLM.of({ complete })
-  })
+  )
 
 type Body = Sdk.Chat.ChatCompletionCreateParamsNonStreaming
 type Message = Sdk.Chat.ChatCompletionMessageParam
@@ -65,7 +69,7 @@ class OpenAI extends Sdk {
   }
 }
 
-const makeClient = (options: OpenAiOptions): OpenAI =>
+const makeClient = (options: OpenAiOptions, fetch: NonNullable<ClientOptions["fetch"]>): OpenAI =>
   new OpenAI({
     // As a function, since the SDK throws at once on an empty string; so the first request fails instead.
     apiKey: () => Promise.resolve(Redacted.value(options.apiKey)),
@@ -80,7 +84,7 @@ const makeClient = (options: OpenAiOptions): OpenAI =>
     logLevel: "off",
     // A redirect is an error as any status: followed, the request would go without its body, or with the prompt to others.
     fetchOptions: { redirect: "manual" },
-    fetch: options.fetch
+    fetch
   })
 
 /**

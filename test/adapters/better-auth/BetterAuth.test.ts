@@ -1,8 +1,9 @@
 import { createHmac } from "node:crypto"
 import { PgClient } from "@effect/sql-pg"
-import { assert, layer } from "@effect/vitest"
+import { assert, it, layer } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import * as BetterAuth from "../../../src/adapters/better-auth/BetterAuth.ts"
 import { type User, UserId } from "../../../src/domain/model/User.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
@@ -60,6 +61,24 @@ const authenticate = Effect.fnUntraced(function* (options: BetterAuth.Options, t
   )
   return result._tag === "Success" ? result.success.id : result.failure._tag
 })
+
+it.effect("signs out within three seconds, and looks a token up once in them", () =>
+  Effect.gen(function* () {
+    const { authenticate } = yield* Auth
+    const sql = yield* SqlClient.SqlClient
+    const token = Redacted.make("ada-token")
+    assert.deepStrictEqual(yield* authenticate(token), ada)
+    yield* sql`delete from session where token = 'ada-token'`
+    yield* TestClock.adjust("2999 millis")
+    assert.deepStrictEqual(yield* authenticate(token), ada)
+    yield* TestClock.adjust("1 millis")
+    assert.strictEqual((yield* Effect.flip(authenticate(token)))._tag, "InvalidToken")
+    // Who signs in again is let in at once.
+    yield* sql`insert into session (id, token, "userId", "expiresAt")
+      values ('again', 'ada-token', ${ada.id}, now() + interval '1 hour')`
+    assert.deepStrictEqual(yield* authenticate(token), ada)
+  }).pipe(Effect.provide(BetterAuth.layer(options).pipe(Layer.provideMerge(database))))
+)
 
 layer(database, { excludeTestServices: true, timeout: "60 seconds" })("BetterAuth", (it) => {
   it.effect("refuses a session that has expired, and a user whom the service cannot name", () =>
