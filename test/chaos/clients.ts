@@ -200,7 +200,8 @@ export class Clients {
           clients.failed(entry, answer)
           return answer.json.conversation_id === undefined ? undefined : String(answer.json.conversation_id)
         }
-        const allowed = clients.manners.strict ? [503] : [409, 502, 503]
+        // 408: the request lay before a frozen instance for too long, and was not read.
+        const allowed = clients.manners.strict ? [503] : [408, 409, 502, 503]
         if (answer !== undefined && !allowed.includes(answer.status)) {
           const log = linesAbout(clients.logs(), String(answer.json.request_id))
           clients.broken.push(`${entry.key} of ${entry.user} was answered ${answer.status}: ${answer.text}\n${log}`)
