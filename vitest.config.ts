@@ -10,7 +10,7 @@ export default defineConfig({
     maxWorkers: "100%",
     // A fresh module graph costs a second a file, and state at module level is not our style: a worker keeps its modules.
     isolate: false,
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     // A PGlite or a PostgreSQL takes seconds to start.
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
