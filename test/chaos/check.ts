@@ -53,7 +53,7 @@ const decodePage = Schema.decodeUnknownSync(
 
 /** The turns that run past their lease and 15 seconds more: somebody should have taken them up. */
 export const overdue =
-  "select id from turns where status = 'running' and lease_until < clock_timestamp() - interval '15 seconds'"
+  "select id, lease_until = '-infinity' handed_back from turns where status = 'running' and lease_until < clock_timestamp() - interval '15 seconds'"
 
 /** What must be nothing, whatever has happened: a name, and what finds the rows that should not be. */
 const nothing: ReadonlyArray<readonly [name: string, query: string]> = [
