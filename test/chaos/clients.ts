@@ -1,4 +1,5 @@
 import { Cause, Effect, Option, Schema } from "effect"
+import { shuttingDownWords } from "../../src/adapters/http/Problems.ts"
 import { faults, type ModelRequest, type Reply, replies } from "../support/model-server.ts"
 import { type Answer, http } from "../support/service.ts"
 
@@ -18,6 +19,8 @@ export interface Entry extends ChaosUser {
   readonly touched: ReadonlyArray<number>
   /** Whether the model is to refuse it. */
   readonly refused: boolean
+  /** Whether others are sent to the same conversation at once, so that one that fails may be closed by a newer one. */
+  readonly contended: boolean
   /** The answers with 200, all of them. */
   readonly bodies: Array<string>
   /** The answers that say that it failed for good, all of them, but for their request ids. */
@@ -110,6 +113,8 @@ export class Clients {
   /** What the services have printed, for the cause of an answer that should not have been. */
   readonly logs: () => string
   working = true
+  /** The addresses of instances that have said that they are shutting down. */
+  private readonly leaving = new Set<string>()
   /** Whether the workers hold back with new messages. */
   resting = false
 
@@ -126,7 +131,7 @@ export class Clients {
   }
 
   /** Writes a new message into the ledger. */
-  entry(user: ChaosUser, key: string, name: string, conversationId?: string): Entry {
+  entry(user: ChaosUser, key: string, name: string, conversationId?: string, contended = false): Entry {
     const titles = Array.from({ length: 1 + this.dice(3) }, (_, i) => `chaos-${user.user}-${name}-${i}`)
     const special = name.startsWith("w") ? this.dice(25) : -1
     const touched = special > 0 && special < 7 ? this.someShared() : []
@@ -140,6 +145,7 @@ export class Clients {
       conversationId,
       touched,
       refused: special === 0,
+      contended,
       bodies: [],
       failures: []
     }
@@ -153,10 +159,13 @@ export class Clients {
     return ids.slice(0, 2 + this.dice(sharedTasks - 1))
   }
 
-  /** One request to any instance; nothing where none was reached, or it has not answered. */
+  /**
+   * One request to any instance; nothing where none was reached, or it has not answered. As balancers do, it sends no
+   * more to an instance that has answered that it is shutting down.
+   */
   send(entry: Entry, patience = this.manners.patience()): Effect.Effect<Answer | undefined> {
     return Effect.suspend(() => {
-      const addresses = this.addresses()
+      const addresses = this.addresses().filter((address) => !this.leaving.has(address))
       const address = addresses[this.dice(addresses.length)]
       if (address === undefined) return Effect.undefined
       const body = {
@@ -166,6 +175,11 @@ export class Clients {
       return http("POST", `${address}/api/v1/users/${entry.user}/chat`, entry.token, body, {
         "idempotency-key": entry.key
       }).pipe(
+        Effect.tap(({ json, status }) =>
+          Effect.sync(() => {
+            if (status === 503 && json.detail === shuttingDownWords) this.leaving.add(address)
+          })
+        ),
         Effect.catchCause((cause) => {
           const words = Cause.pretty(cause)
           if (this.manners.strict && !/connect ECONN(REFUSED|RESET)/.test(words))
@@ -219,7 +233,7 @@ export class Clients {
     const detail = String(json.detail)
     const expected = entry.refused
       ? detail.includes("refused the message") || (this.manners.deadly && detail.includes("attempted too often"))
-      : this.manners.deadly && detail.includes("attempted too often")
+      : entry.contended || (this.manners.deadly && detail.includes("attempted too often"))
     // A failure that was seen once may be seen again at any time.
     if (!expected && entry.failures.length === 0) this.broken.push(`${entry.key} of ${entry.user} failed: ${text}`)
     const { request_id: _, ...stored } = json

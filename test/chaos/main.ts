@@ -2,7 +2,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope } from "effect"
+import { Cause, Console, Effect, Exit, Fiber, Layer, Redacted, Schedule, Schema, Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
 import * as PgliteDatabase from "../../src/adapters/pglite/PgliteDatabase.ts"
@@ -86,6 +86,10 @@ const postgres = await startPostgres(18, true)
 /** By how many milliseconds the clock of a new instance is off. */
 const clockOffset = () => ["0", "0", "60000", "-60000"][dice(4)] ?? "0"
 const countClock = (clock: string) => (clock === "0" ? Effect.void : count("instances whose clock is off by 60 s"))
+
+const decodeOverdue = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ id: Schema.String, handed_back: Schema.Boolean }))
+)
 
 /** What was checked, and held if nothing else is said. */
 const checked: Array<string> = []
@@ -268,12 +272,12 @@ const run = Effect.gen(function* () {
     let handedBack = new Map<string, number>()
     while (true) {
       yield* Effect.sleep("2 seconds")
-      const rows = watching ? yield* sql.unsafe(overdue) : []
+      const rows = watching ? decodeOverdue(yield* sql.unsafe(overdue)) : []
       const now = performance.now()
-      const seen = new Map(rows.map((row) => [String(row["id"]), handedBack.get(String(row["id"])) ?? now]))
+      const seen = new Map(rows.map((row) => [row.id, handedBack.get(row.id) ?? now]))
       for (const row of rows) {
         // The lease of a turn that was handed back is over since ever: from the first look that saw it, it has its 15 s.
-        const late = row["handed_back"] === true ? now - (seen.get(String(row["id"])) ?? now) > 15_000 : true
+        const late = row.handed_back ? now - (seen.get(row.id) ?? now) > 15_000 : true
         if (late && watching) clients.broken.push(`a turn past its lease: ${JSON.stringify(row)}`)
       }
       handedBack = seen
@@ -390,7 +394,7 @@ const run = Effect.gen(function* () {
     const conversation = yield* clients.untilKnown(clients.entry(user, name, name))
     if (conversation === undefined) return
     const entries = Array.from({ length: 100 }, (_, i) =>
-      clients.entry(user, `${name}-${i}`, `${name}-${i}`, conversation)
+      clients.entry(user, `${name}-${i}`, `${name}-${i}`, conversation, true)
     )
     yield* Effect.forEach(entries, (entry) => clients.untilKnown(entry), { concurrency: "unbounded", discard: true })
     yield* count(faults.rush)
