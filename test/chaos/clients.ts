@@ -168,6 +168,7 @@ export class Clients {
       const addresses = this.addresses().filter((address) => !this.leaving.has(address))
       const address = addresses[this.dice(addresses.length)]
       if (address === undefined) return Effect.undefined
+      const { strict } = this.manners
       const body = {
         message: entry.message,
         ...(entry.conversationId !== undefined && { conversation_id: entry.conversationId })
@@ -182,16 +183,14 @@ export class Clients {
         ),
         Effect.catchCause((cause) => {
           const words = Cause.pretty(cause)
-          if (this.manners.strict && !/connect ECONN(REFUSED|RESET)/.test(words))
-            this.broken.push(`${entry.key}: ${words}`)
+          if (strict && !/connect ECONN(REFUSED|RESET)/.test(words)) this.broken.push(`${entry.key}: ${words}`)
           return Effect.undefined
         }),
         Effect.timeoutOrElse({
           duration: patience,
           orElse: () =>
             Effect.sync(() => {
-              if (this.manners.strict)
-                this.broken.push(`${entry.key} of ${entry.user} was not answered in ${patience} ms`)
+              if (strict) this.broken.push(`${entry.key} of ${entry.user} was not answered in ${patience} ms`)
               return undefined
             })
         })
