@@ -6,6 +6,7 @@ import {
   type Failed,
   type History,
   type Lost,
+  type StepWork,
   type StoredCall
 } from "../ports/ConversationRepo.ts"
 import { type Completion, LLM, ModelFailed, type Prompt } from "../ports/LLM.ts"
@@ -28,7 +29,7 @@ import {
 import { systemPrompt } from "./Prompt.ts"
 import { Settings } from "./Settings.ts"
 import { toToolCall } from "./ToolCalls.ts"
-import { refusal, storableArguments, Tools } from "./Tools.ts"
+import { refusal, refused, storableArguments, Tools } from "./Tools.ts"
 import { leaseMillis } from "./TurnPolicy.ts"
 
 /** How often the model may be asked in a turn. */
@@ -135,16 +136,19 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             toolName: toStorable(call.name.slice(0, 256)),
             arguments: storableArguments(call.arguments)
           }))
-          const execute = Effect.forEach(asked, (call, i) =>
+          const prepared = asked.map((call, i) =>
             i < maxToolCalls
-              ? tools.execute(claim.userId, call.name, call.arguments)
-              : Effect.succeed(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
+              ? tools.prepare(claim.userId, call.name, call.arguments)
+              : refused(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
           )
+          const folded = prepared.flatMap((call) => call.folded ?? [])
+          const work: StepWork = {
+            execute: Effect.forEach(prepared, (call) => call.execute),
+            ...(folded.length === prepared.length && { folded: { tasks: tools.tasks, calls: folded } })
+          }
           const content = toStorable(completion.text)
           const usage = unrecorded
-          const outcome = yield* repo
-            .step(claim, { steps, content, usage, calls }, execute, leaseMillis)
-            .pipe(patiently)
+          const outcome = yield* repo.step(claim, { steps, content, usage, calls }, work, leaseMillis).pipe(patiently)
           if (outcome._tag === "Lost") return false
           steps++
           recorded = addUsage(recorded, usage)

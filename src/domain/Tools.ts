@@ -1,7 +1,7 @@
 import { Context, Effect, Layer, Option, Result, Schema } from "effect"
-import type { CallResult } from "../ports/ConversationRepo.ts"
+import type { CallResult, FoldedCall } from "../ports/ConversationRepo.ts"
 import type { ToolDefinition } from "../ports/LLM.ts"
-import { TaskTools } from "../ports/TaskTools.ts"
+import { type TaskOperation, TaskTools } from "../ports/TaskTools.ts"
 import type { StorageUnavailable, TaskNotFound } from "./model/Errors.ts"
 import { Task, TaskDescription, TaskId, TaskStatus, TaskTitle } from "./model/Task.ts"
 import { toStorable } from "./model/Text.ts"
@@ -13,55 +13,56 @@ const listLimit = 100
 /** The longest arguments that are looked at: several times what the longest task needs. */
 const argumentsLimit = 64 * 1024
 
+/** A tool call that can be carried out. */
+export interface PreparedCall {
+  /** Carries it out. Whatever the model wrote, there is a result; only a store out of reach fails. */
+  readonly execute: Effect.Effect<CallResult, StorageUnavailable>
+  /** The same as a value, where it is no more than an operation on tasks, or was refused. */
+  readonly folded?: FoldedCall
+}
+
 /** The tools of the agent: what the model is told of them, and how a call of one is carried out. */
 export class Tools extends Context.Service<
   Tools,
   {
     readonly definitions: ReadonlyArray<ToolDefinition>
+    /** What the folded form of the calls is carried out by. */
+    readonly tasks: TaskTools["Service"]
     /**
-     * Carries a call out for a user. Whatever the model wrote, there is a result: what cannot be done is told to the
-     * model, and only a store out of reach fails.
+     * Prepares a call for a user. What cannot be done is told to the model.
      *
      * - `name`: as the model wrote it, known or not
      * - `args`: as the model wrote it, JSON or not
      */
-    readonly execute: (userId: UserId, name: string, args: string) => Effect.Effect<CallResult, StorageUnavailable>
+    readonly prepare: (userId: UserId, name: string, args: string) => PreparedCall
   }
 >()("turnkeeper/domain/Tools") {}
+
+const taskId = { task_id: TaskId.annotate({ description: "The number of the task" }) }
+const description = Schema.optionalKey(Schema.NullOr(TaskDescription).annotate({ description: "Details, if any" }))
 
 /** The five tools that keep a to-do list, on `TaskTools`. */
 export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
   Tools,
   Effect.gen(function* () {
     const tasks = yield* TaskTools
-    const taskId = { task_id: TaskId.annotate({ description: "The number of the task" }) }
-    const description = Schema.optionalKey(Schema.NullOr(TaskDescription).annotate({ description: "Details, if any" }))
-
     const tools = [
       tool(
         "add_task",
         "Adds a task to the user's to-do list.",
         Schema.Struct({ title: TaskTitle, description }),
-        (userId, args) =>
-          Effect.map(tasks.add(userId, { title: args.title, description: args.description || null }), oneTask)
+        (args) => ({ _tag: "Add", task: { title: args.title, description: args.description || null } })
       ),
       tool(
         "list_tasks",
         "Lists the user's tasks with their numbers.",
         Schema.Struct({ status: Schema.optionalKey(Schema.NullOr(TaskStatus)) }),
-        (userId, args) =>
-          Effect.map(
-            tasks.list(userId, { status: args.status ?? "all", limit: listLimit, after: Option.none() }),
-            (page) => ({
-              tasks: page.items.map((task) => encodeTask(task)),
-              count: page.items.length,
-              ...(page.hasMore && { has_more: true })
-            })
-          )
+        (args) => ({ _tag: "List", status: args.status ?? "all", limit: listLimit })
       ),
-      tool("complete_task", "Marks a task as completed.", Schema.Struct(taskId), (userId, args) =>
-        Effect.map(tasks.complete(userId, args.task_id), oneTask)
-      ),
+      tool("complete_task", "Marks a task as completed.", Schema.Struct(taskId), (args) => ({
+        _tag: "Complete",
+        taskId: args.task_id
+      })),
       tool(
         "update_task",
         "Changes the title or the description of a task, or both; at least one must be given.",
@@ -76,28 +77,39 @@ export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
             })
           )
         ),
-        (userId, args) =>
-          Effect.map(
-            tasks.update(userId, args.task_id, {
-              ...(typeof args.title === "string" && { title: args.title }),
-              ...(args.description !== undefined && { description: args.description || null })
-            }),
-            oneTask
-          )
+        (args) => ({
+          _tag: "Update",
+          taskId: args.task_id,
+          patch: {
+            ...(typeof args.title === "string" && { title: args.title }),
+            ...(args.description !== undefined && { description: args.description || null })
+          }
+        })
       ),
-      tool("delete_task", "Deletes a task for good.", Schema.Struct(taskId), (userId, args) =>
-        Effect.map(tasks.remove(userId, args.task_id), oneTask)
-      )
+      tool("delete_task", "Deletes a task for good.", Schema.Struct(taskId), (args) => ({
+        _tag: "Remove",
+        taskId: args.task_id
+      }))
     ]
     const byName = new Map(tools.map((tool) => [tool.definition.name, tool]))
 
     return Tools.of({
       definitions: tools.map((tool) => tool.definition),
-      execute: (userId, name, args) => {
+      tasks,
+      prepare: (userId, name, args) => {
         const known = byName.get(name)
-        if (known === undefined) return Effect.succeed(refusal(`There is no tool named ${name.slice(0, 64)}.`))
-        if (!isSensible(args)) return Effect.succeed(refusal("The arguments are too large."))
-        return known.execute(userId, args.trim() === "" ? "{}" : args)
+        if (known === undefined) return refused(refusal(`There is no tool named ${name.slice(0, 64)}.`))
+        if (!isSensible(args)) return refused(refusal("The arguments are too large."))
+        const decoded = known.decode(args.trim() === "" ? "{}" : args)
+        if (Result.isFailure(decoded)) {
+          return refused(refusal(`The arguments do not fit: ${decoded.failure}`.slice(0, 500)))
+        }
+        const operation = decoded.success
+        const missing = "taskId" in operation ? refusal(`There is no task number ${operation.taskId}.`) : neverMissing
+        return {
+          execute: Effect.catchTag(carryOut(tasks, userId, operation), "TaskNotFound", () => Effect.succeed(missing)),
+          folded: { _tag: "Task", operation, missing }
+        }
       }
     })
   })
@@ -122,9 +134,49 @@ export const refusal = (error: string): CallResult => ({
   result: JSON.stringify({ success: false, error: toStorable(error) })
 })
 
-const encodeTask = Schema.encodeSync(Task)
+/** A call that is not carried out, and what the model is told instead. */
+export const refused = (result: CallResult): PreparedCall => ({
+  execute: Effect.succeed(result),
+  folded: { _tag: "Known", result }
+})
 
-const oneTask = (task: Task) => ({ task: encodeTask(task) })
+const neverMissing = refusal("There is no such task.")
+
+const success = (result: object): CallResult => ({
+  status: "success",
+  result: JSON.stringify({ success: true, ...result })
+})
+
+const encodeTask = Schema.encodeSync(Task)
+const oneTask = (task: Task) => success({ task: encodeTask(task) })
+
+/** Carries an operation out, and tells its result in the form that `FoldedCall` lays down. */
+const carryOut = (
+  tasks: TaskTools["Service"],
+  userId: UserId,
+  operation: TaskOperation
+): Effect.Effect<CallResult, TaskNotFound | StorageUnavailable> => {
+  switch (operation._tag) {
+    case "Add":
+      return Effect.map(tasks.add(userId, operation.task), oneTask)
+    case "List":
+      return Effect.map(
+        tasks.list(userId, { status: operation.status, limit: operation.limit, after: Option.none() }),
+        ({ hasMore, items }) =>
+          success({
+            tasks: items.map((task) => encodeTask(task)),
+            count: items.length,
+            ...(hasMore && { has_more: true })
+          })
+      )
+    case "Complete":
+      return Effect.map(tasks.complete(userId, operation.taskId), oneTask)
+    case "Update":
+      return Effect.map(tasks.update(userId, operation.taskId, operation.patch), oneTask)
+    case "Remove":
+      return Effect.map(tasks.remove(userId, operation.taskId), oneTask)
+  }
+}
 
 /** The greatest depth of brackets, those in strings included: an estimate from above. */
 const nesting = (text: string): number => {
@@ -141,10 +193,11 @@ const tool = <S extends Schema.Codec<unknown, unknown>>(
   name: string,
   description: string,
   parameters: S,
-  run: (userId: UserId, args: S["Type"]) => Effect.Effect<object, TaskNotFound | StorageUnavailable>
+  toOperation: (args: S["Type"]) => TaskOperation
 ): {
   readonly definition: ToolDefinition
-  readonly execute: (userId: UserId, args: string) => Effect.Effect<CallResult, StorageUnavailable>
+  /** The operation that the arguments ask for; or why they do not fit. */
+  readonly decode: (args: string) => Result.Result<TaskOperation, string>
 } => {
   const decode = Schema.decodeUnknownResult(Schema.fromJsonString(parameters))
   return {
@@ -153,21 +206,6 @@ const tool = <S extends Schema.Codec<unknown, unknown>>(
       description,
       parameters: { ...Schema.toJsonSchemaDocument(parameters).schema, additionalProperties: false }
     },
-    execute: (userId, args) => {
-      const decoded = decode(args)
-      return Result.isFailure(decoded)
-        ? Effect.succeed(refusal(`The arguments do not fit: ${decoded.failure.message}`.slice(0, 500)))
-        : run(userId, decoded.success).pipe(
-            Effect.map(
-              (result): CallResult => ({
-                status: "success",
-                result: JSON.stringify({ success: true, ...result })
-              })
-            ),
-            Effect.catchTag("TaskNotFound", (error) =>
-              Effect.succeed(refusal(`There is no task number ${error.taskId}.`))
-            )
-          )
-    }
+    decode: (args) => Result.mapBoth(decode(args), { onFailure: (error) => error.message, onSuccess: toOperation })
   }
 }

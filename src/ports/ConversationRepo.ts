@@ -10,6 +10,7 @@ import type {
 import type { ConversationNotFound, StorageUnavailable } from "../domain/model/Errors.ts"
 import type { Failure, IdempotencyKey, Usage } from "../domain/model/Turn.ts"
 import type { UserId } from "../domain/model/User.ts"
+import type { TaskOperation, TaskTools } from "./TaskTools.ts"
 
 /** The name of a turn. */
 export interface TurnRef {
@@ -177,6 +178,29 @@ export interface CallResult {
   readonly result: string
 }
 
+/**
+ * A tool call as a value: what it comes to is known already, or it is an operation on tasks. Then its result is
+ * `{"success":true,"task":…}` or `{"success":true,"tasks":[…],"count":…}` with `"has_more":true` where the limit left some
+ * out, tasks in the encoded form of `Task`; or `missing`, where there is no such task.
+ */
+export type FoldedCall =
+  | { readonly _tag: "Known"; readonly result: CallResult }
+  | { readonly _tag: "Task"; readonly operation: TaskOperation; readonly missing: CallResult }
+
+/** What a step does. */
+export interface StepWork {
+  /** Carries the calls out: as many results as calls, in their order. Operations of `TaskTools` in it join the step's transaction. */
+  readonly execute: Effect.Effect<ReadonlyArray<CallResult>, StorageUnavailable>
+  /**
+   * The same as values, if all of it can be told so. A store that keeps the tasks of just this `TaskTools` may carry them out by
+   * itself, in one go, and not run `execute`.
+   */
+  readonly folded?: { readonly tasks: TaskTools["Service"]; readonly calls: ReadonlyArray<FoldedCall> }
+}
+
+/** The calls as they are stored now; or the claim is over. */
+export type StepOutcome = { readonly _tag: "Committed"; readonly calls: ReadonlyArray<StoredCall> } | Lost
+
 export interface CompleteRequest {
   readonly steps: number
   readonly messageId: MessageId
@@ -238,22 +262,18 @@ export class ConversationRepo extends Context.Service<
       policy: TurnPolicy
     ) => Effect.Effect<TakeUpOutcome, StorageUnavailable>
     /**
-     * Commits one step: under the claim, and only if `steps` are committed, runs `execute` in one transaction together
-     * with the record of its calls and results, which are as many as the request's calls and in their order. Operations
-     * of `TaskTools` inside `execute` join that transaction. The lease moves on.
+     * Commits one step: under the claim, and only if `steps` are committed, does its work in one transaction together
+     * with the record of its calls and results. The lease moves on.
      *
      * `Committed` tells the calls as stored. A step that the same claim had committed before (its answer was lost) is
-     * read back, and `execute` does not run. `execute` may run more than once when an attempt was rolled back.
+     * read back, and nothing is done. `execute` may run more than once when an attempt was rolled back.
      */
     readonly step: (
       claim: Claim,
       request: StepRequest,
-      execute: Effect.Effect<ReadonlyArray<CallResult>, StorageUnavailable>,
+      work: StepWork,
       leaseMillis: number
-    ) => Effect.Effect<
-      { readonly _tag: "Committed"; readonly calls: ReadonlyArray<StoredCall> } | Lost,
-      StorageUnavailable
-    >
+    ) => Effect.Effect<StepOutcome, StorageUnavailable>
     /** Writes the reply and ends the turn. Sent again, it answers what is stored. */
     readonly complete: (claim: Claim, request: CompleteRequest) => Effect.Effect<Completed | Lost, StorageUnavailable>
     /** Ends the turn without a reply. Sent again, it answers what is stored. */

@@ -18,6 +18,14 @@ export interface TaskPage {
   readonly hasMore: boolean
 }
 
+/** An operation that the agent may ask for, as a value. */
+export type TaskOperation =
+  | { readonly _tag: "Add"; readonly task: NewTask }
+  | { readonly _tag: "List"; readonly status: TaskStatus; readonly limit: number }
+  | { readonly _tag: "Complete"; readonly taskId: TaskId }
+  | { readonly _tag: "Update"; readonly taskId: TaskId; readonly patch: Pick<TaskPatch, "title" | "description"> }
+  | { readonly _tag: "Remove"; readonly taskId: TaskId }
+
 /**
  * A user's to-do list.
  *

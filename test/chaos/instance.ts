@@ -62,15 +62,11 @@ const stoppingRepo = Layer.effect(
       ...repo,
       begin: (...args) => stopping("begin")(repo.begin(...args)),
       takeUp: (...args) => stopping("takeUp")(repo.takeUp(...args)),
-      step: (claim, request, execute, leaseMillis) =>
-        stopping("step")(
-          repo.step(
-            claim,
-            request,
-            Effect.tap(execute, () => (stopsAt("within", "step") ? stop : Effect.void)),
-            leaseMillis
-          )
-        ),
+      step: (claim, request, work, leaseMillis) => {
+        // Within one statement there is no place to stop at: a step that may stop is carried out call by call.
+        const execute = Effect.tap(work.execute, () => (stopsAt("within", "step") ? stop : Effect.void))
+        return stopping("step")(repo.step(claim, request, where === "within" ? { execute } : work, leaseMillis))
+      },
       complete: (...args) => stopping("complete")(repo.complete(...args)),
       fail: (...args) => stopping("fail")(repo.fail(...args)),
       renew: (...args) => stopping("renew")(repo.renew(...args)),

@@ -5,6 +5,7 @@ import { ConversationId, MessageId, ToolCallId, TurnId } from "../../src/domain/
 import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
 import { IdempotencyKey, noUsage } from "../../src/domain/model/Turn.ts"
 import { UserId } from "../../src/domain/model/User.ts"
+import * as Tools from "../../src/domain/Tools.ts"
 import {
   type BeginRequest,
   type CallResult,
@@ -106,7 +107,30 @@ const addMilk = (userId: UserId): Effect.Effect<ReadonlyArray<CallResult>, Stora
 const step = Effect.fnUntraced(function* (turn: ClaimedTurn, more: Partial<StepRequest> = {}) {
   const repo = yield* ConversationRepo
   const execute = Effect.provideService(addMilk(turn.claim.userId), TaskTools, yield* TaskTools)
-  return yield* repo.step(turn.claim, yield* stepRequest(turn, more), execute, policy.leaseMillis)
+  return yield* repo.step(turn.claim, yield* stepRequest(turn, more), { execute }, policy.leaseMillis)
+})
+
+/** A step with these calls of the agent's tools, in both forms. */
+const toolStep = Effect.fnUntraced(function* (
+  turn: ClaimedTurn,
+  calls: ReadonlyArray<readonly [name: string, args: object]>,
+  form: "values" | "effect" = "values"
+) {
+  const repo = yield* ConversationRepo
+  const tools = yield* Effect.provide(Tools.Tools, Tools.layer)
+  const prepared = calls.map(([name, args]) => tools.prepare(turn.claim.userId, name, JSON.stringify(args)))
+  const ids = yield* Effect.forEach(calls, () => uuidV7)
+  const execute = Effect.forEach(prepared, (call) => call.execute)
+  const asked = yield* stepRequest(turn, {
+    calls: calls.map(([toolName, args], i) => ({
+      id: ToolCallId.make(ids[i] ?? ""),
+      providerCallId: `call_${i}`,
+      toolName,
+      arguments: JSON.stringify(args)
+    }))
+  })
+  const folded = { tasks: tools.tasks, calls: prepared.flatMap((call) => call.folded ?? []) }
+  return yield* repo.step(turn.claim, asked, form === "values" ? { execute, folded } : { execute }, policy.leaseMillis)
 })
 
 const titles = Effect.fnUntraced(function* (userId: UserId) {
@@ -494,13 +518,15 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const turn = yield* claim(user)
         const broken = new StorageUnavailable({ operation: "test" })
         const failing = Effect.andThen(Effect.provideService(addMilk(user), TaskTools, tools), Effect.fail(broken))
-        const error = yield* Effect.flip(repo.step(turn.claim, yield* stepRequest(turn), failing, policy.leaseMillis))
+        const error = yield* Effect.flip(
+          repo.step(turn.claim, yield* stepRequest(turn), { execute: failing }, policy.leaseMillis)
+        )
         assert.strictEqual(error, broken)
         const died = yield* Effect.exit(
           repo.step(
             turn.claim,
             yield* stepRequest(turn),
-            Effect.andThen(Effect.provideService(addMilk(user), TaskTools, tools), Effect.die("bug")),
+            { execute: Effect.andThen(Effect.provideService(addMilk(user), TaskTools, tools), Effect.die("bug")) },
             policy.leaseMillis
           )
         )
@@ -524,7 +550,7 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const again = yield* repo.step(
           turn.claim,
           yield* stepRequest(turn),
-          Effect.die("it ran again"),
+          { execute: Effect.die("it ran again") },
           policy.leaseMillis
         )
         assert.deepStrictEqual(again, first)
@@ -533,6 +559,112 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.strictEqual((yield* step(turn, { steps: 1 }))._tag, "Committed")
         assert.deepStrictEqual(yield* step(turn), { _tag: "Lost" })
         assert.deepStrictEqual(yield* titles(user), ["Milk", "Milk"])
+      })
+    )
+
+    it.effect("does calls as values as it does them as an effect, to the byte", () =>
+      Effect.gen(function* () {
+        const odd = `"quoted" \\ / \u2028 \u007f \u0001\b\f\n\r\t \u{1f95b} {} [] , <b> é`
+        const calls: ReadonlyArray<readonly [string, object]> = [
+          ["list_tasks", {}],
+          ["add_task", { title: "Milk" }],
+          ["add_task", { title: `Odd ${odd}.`, description: odd }],
+          ["add_task", { title: "Bread", description: "" }],
+          ["add_task", { title: "" }],
+          ["make_coffee", {}],
+          ["complete_task", { task_id: 1 }],
+          ["complete_task", { task_id: 1 }],
+          ["complete_task", { task_id: 77 }],
+          ["update_task", { task_id: 2, title: "Even" }],
+          ["update_task", { task_id: 3, description: odd }],
+          ["update_task", { task_id: 2, description: null }],
+          ["update_task", { task_id: 78, title: "Nothing" }],
+          ["list_tasks", { status: "pending" }],
+          ["list_tasks", { status: "completed" }],
+          ["delete_task", { task_id: 2 }],
+          ["delete_task", { task_id: 2 }],
+          ["list_tasks", { status: "all" }]
+        ]
+        const done = Effect.fnUntraced(function* (form: "values" | "effect") {
+          const turn = yield* claim(yield* newUser)
+          const outcome = yield* toolStep(turn, calls, form)
+          assert(outcome._tag === "Committed")
+          assert.deepStrictEqual((yield* messagesOf(turn))[0]?.calls, outcome.calls)
+          const times = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g
+          return outcome.calls.map(({ id: _, ...call }) => ({ ...call, result: call.result.replace(times, "now") }))
+        })
+        const values = yield* done("values")
+        assert.deepStrictEqual(values, yield* done("effect"))
+        assert.strictEqual(values.filter((call) => call.status === "error").length, 5)
+        assert.strictEqual(
+          values[15]?.result,
+          `{"success":true,"task":{"id":2,"title":"Even","description":null,"completed":false,"created_at":"now","updated_at":"now"}}`
+        )
+      })
+    )
+
+    it.effect("leaves out of a list as a value what is over the limit, and says so", () =>
+      Effect.gen(function* () {
+        const tasks = yield* TaskTools
+        const user = yield* newUser
+        yield* Effect.forEach(
+          Array.from({ length: 101 }),
+          () => tasks.add(user, { title: "Milk", description: null }),
+          {
+            concurrency: 10
+          }
+        )
+        const outcome = yield* toolStep(yield* claim(user), [["list_tasks", {}]])
+        assert(outcome._tag === "Committed")
+        const result = JSON.parse(outcome.calls[0]?.result ?? "")
+        assert.deepStrictEqual(
+          [result.count, result.has_more, result.tasks.map((task: { id: number }) => task.id)],
+          [100, true, Array.from({ length: 100 }, (_, i) => i + 1)]
+        )
+      })
+    )
+
+    it.effect("does a step as values once, and only under its claim", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const turn = yield* claim(user)
+        const add = [["add_task", { title: "Milk" }]] as const
+        const first = yield* toolStep(turn, add)
+        assert.strictEqual(first._tag, "Committed")
+        assert.deepStrictEqual(yield* toolStep(turn, add), first)
+        yield* repo.expireLeases
+        const taken = yield* repo.takeUp(turn.claim, yield* holder, policy)
+        assert(taken._tag === "Claimed")
+        assert.deepStrictEqual(yield* toolStep({ ...turn, steps: 1 }, add), { _tag: "Lost" })
+        assert.strictEqual(taken.turn.usage.promptTokens, usage.promptTokens)
+        assert.strictEqual((yield* toolStep(taken.turn, add))._tag, "Committed")
+        yield* complete({ ...taken.turn, steps: 2 })
+        assert.deepStrictEqual(yield* toolStep({ ...taken.turn, steps: 2 }, add), { _tag: "Lost" })
+        assert.deepStrictEqual(yield* titles(user), ["Milk", "Milk"])
+      })
+    )
+
+    it.effect("carries out by itself only what is done by its own tasks", () =>
+      Effect.gen(function* () {
+        const tasks = yield* TaskTools
+        const user = yield* newUser
+        const turn = yield* claim(user)
+        const asked: Array<string> = []
+        const other = TaskTools.of({
+          ...tasks,
+          add: (userId, task) => {
+            asked.push(task.title)
+            return tasks.add(userId, task)
+          }
+        })
+        const outcome = yield* Effect.provideService(
+          toolStep(turn, [["add_task", { title: "Milk" }]]),
+          TaskTools,
+          other
+        )
+        assert.strictEqual(outcome._tag, "Committed")
+        assert.deepStrictEqual(asked, ["Milk"])
       })
     )
 

@@ -299,7 +299,7 @@ const faultyRepo = ({ repo }: World, { call }: Faults): ConversationRepo["Servic
   ...repo,
   begin: (request, policy) => call("begin", repo.begin(request, policy)),
   takeUp: (turn, holder, policy) => call("takeUp", repo.takeUp(turn, holder, policy)),
-  step: (claim, request, execute, lease) => call("step", repo.step(claim, request, execute, lease)),
+  step: (claim, request, work, lease) => call("step", repo.step(claim, request, work, lease)),
   complete: (claim, request) => call("complete", repo.complete(claim, request)),
   fail: (claim, request) => call("fail", repo.fail(claim, request)),
   renew: (claims, lease) => call("renew", repo.renew(claims, lease)),

@@ -250,7 +250,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           return claimed(userId, turn, policy)
         }),
       takeUp: (turn, holder, policy) => now((now) => takeUp(turn, holder, policy, "other", now)),
-      step: (claim, request, execute, leaseMillis) =>
+      step: (claim, request, { execute }, leaseMillis) =>
         transaction(
           claim.userId,
           Effect.gen(function* () {

@@ -33,6 +33,13 @@ const toTask = (row: {
 
 const toTasks = (rows: unknown): ReadonlyArray<Task> => decodeRows(rows).map(toTask)
 
+/** The clients by which these services keep their tasks. */
+const clients = new WeakMap<TaskTools["Service"], SqlClient.SqlClient>()
+
+/** Whether a service is this adapter's, as it is, on that client: then its operations may be done in any statement of the client's. */
+export const isTaskToolsOf = (tasks: TaskTools["Service"], sql: SqlClient.SqlClient): boolean =>
+  clients.get(tasks) === sql
+
 /** `TaskTools` on PostgreSQL: each operation is one statement, which joins the transaction of the fiber if there is one. */
 export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.effect(
   TaskTools,
@@ -55,7 +62,7 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
     const oneUpdated = one("TaskTools.update")
     const oneRemoved = one("TaskTools.remove")
 
-    return TaskTools.of({
+    const tasks = TaskTools.of({
       add: (userId, task) =>
         sql`select ${columns} from task_add(${userId}, ${task.title}, ${task.description}::text)`.pipe(
           retryLocks,
@@ -87,5 +94,7 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
         ),
       remove: (userId, taskId) => oneRemoved(taskId, sql`select ${columns} from task_remove(${userId}, ${taskId}::int)`)
     })
+    clients.set(tasks, sql)
+    return tasks
   })
 )

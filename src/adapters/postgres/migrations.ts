@@ -370,12 +370,11 @@ const functions = [
     return 'ok';
   end $$`,
 
-  // Begins the transaction of a step. Whoever freezes in it is thrown out after two seconds, or it would block all others.
-  `create function turn_step_begin(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
+  // The fence of a step, with the lock of the user's tasks behind it.
+  `create function turn_step_fence(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
   returns text language plpgsql set enable_seqscan = off as $$
   declare v text;
   begin
-    perform set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '2s', true);
     v := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
     if v = 'ok' then
       insert into user_counters (user_id, next_task_id) values (p_user, 1) on conflict (user_id) do nothing;
@@ -385,6 +384,14 @@ const functions = [
       if not found then v := 'lost'; end if; -- the turn has ended: there is no next step
     end if;
     return v;
+  end $$`,
+
+  // Begins the transaction of a step. Whoever freezes in it is thrown out after two seconds, or it would block all others.
+  `create function turn_step_begin(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
+  returns text language plpgsql set enable_seqscan = off as $$
+  begin
+    perform set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '2s', true);
+    return turn_step_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
   end $$`,
 
   `create function turn_step_record(p_user text, p_conversation uuid, p_turn uuid, p_content text, p_prompt_tokens int,
@@ -574,6 +581,65 @@ const functions = [
   returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
   begin
     return query delete from tasks t where t.user_id = p_user and t.id = p_id returning t.*;
+  end $$`,
+
+  // The JSON that clients and the model see, to the byte.
+  `create function task_json(p_task tasks) returns text language sql stable as $$
+    select row_to_json(x)::text from (select p_task.id, p_task.title, p_task.description, p_task.completed,
+      to_char(p_task.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') created_at,
+      to_char(p_task.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') updated_at) x
+  $$`,
+
+  // An operation on tasks as a value. p_title is the status of a list, and p_number its limit. An empty title leaves the
+  // title as it is, and p_describe tells whether to 'leave', 'clear' or 'set' the description.
+  `create function task_perform(p_user text, p_kind text, p_number int, p_title text, p_describe text,
+    p_description text, inout result text, inout status text)
+  language plpgsql set enable_seqscan = off as $$
+  declare v_task tasks; v_tasks text[]; v_description text := case when p_describe = 'set' then p_description end;
+  begin
+    if p_kind = 'known' then return; end if;
+    if p_kind = 'list' then
+      select array_agg(task_json(x.t)) into v_tasks from (select t from tasks t
+        where t.user_id = p_user and (p_title = 'all' or t.completed = (p_title = 'completed'))
+        order by t.id limit p_number + 1) x;
+      result := '{"success":true,"tasks":[' || coalesce(array_to_string(v_tasks[:p_number], ','), '') || '],"count":'
+        || least(coalesce(cardinality(v_tasks), 0), p_number)
+        || case when cardinality(v_tasks) > p_number then ',"has_more":true}' else '}' end;
+      status := 'success';
+      return;
+    end if;
+    case p_kind
+      when 'add' then v_task := task_add(p_user, p_title, v_description);
+      when 'complete' then select * into v_task from task_complete(p_user, p_number);
+      when 'update' then
+        select * into v_task
+          from task_update(p_user, p_number, nullif(p_title, ''), p_describe <> 'leave', v_description, null);
+      when 'remove' then select * into v_task from task_remove(p_user, p_number);
+    end case;
+    if v_task.id is not null then
+      result := '{"success":true,"task":' || task_json(v_task) || '}';
+      status := 'success';
+    end if;
+  end $$`,
+
+  // A whole step whose calls are operations on tasks, in one statement.
+  `create function turn_step(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_content text,
+    p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
+    p_arguments text[], p_kinds text[], p_numbers int[], p_titles text[], p_describes text[], p_descriptions text[],
+    inout results text[], inout statuses text[], out outcome text, out seq int)
+  language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  declare v_result text; v_status text;
+  begin
+    outcome := turn_step_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
+    if outcome <> 'ok' then return; end if;
+    for i in 1..coalesce(cardinality(p_kinds), 0) loop
+      select x.result, x.status into v_result, v_status from task_perform(p_user, p_kinds[i], p_numbers[i], p_titles[i],
+        p_describes[i], p_descriptions[i], results[i], statuses[i]) x;
+      results[i] := v_result;
+      statuses[i] := v_status;
+    end loop;
+    seq := turn_step_record(p_user, p_conversation, p_turn, p_content, p_prompt_tokens, p_completion_tokens, p_lease_ms,
+      p_ids, p_provider_ids, p_tools, p_arguments, results, statuses);
   end $$`
 ]
 

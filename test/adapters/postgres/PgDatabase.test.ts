@@ -277,9 +277,9 @@ describe("a step whose connection ends", () => {
           Effect.orDie(cut),
           tool ? Effect.as(tools.add(user, { title: "Milk", description: null }), []) : Effect.succeed([])
         )
-        const failure = yield* Effect.flip(repo.step(claim, request, execute, 15_000))
+        const failure = yield* Effect.flip(repo.step(claim, request, { execute }, 15_000))
         assert.strictEqual(failure._tag, "StorageUnavailable")
-        const again = yield* repo.step(claim, request, Effect.succeed([]), 15_000)
+        const again = yield* repo.step(claim, request, { execute: Effect.succeed([]) }, 15_000)
         assert.deepStrictEqual(again, { _tag: "Committed", calls: [] })
       }).pipe(Effect.scoped)
     )
