@@ -1,4 +1,5 @@
 import { Pool } from "undici"
+import { conversationOf, type Population, tokenOf, userOf } from "./seed.ts"
 
 /** One request of a load. */
 export interface LoadRequest {
@@ -18,7 +19,7 @@ export interface LoadResult {
 }
 
 /** The value below which so much of the sorted values lies. */
-const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
+export const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 
 export const median = (values: ReadonlyArray<number>): number =>
@@ -41,6 +42,20 @@ const send = async (pool: Pool, request: LoadRequest): Promise<string> => {
   const text = await body.text()
   if (statusCode !== 200) throw new Error(`${request.method} ${request.path} was answered ${statusCode}: ${text}`)
   return text
+}
+
+/** One request, and how long its answer took in milliseconds. */
+export const timed = async (url: string, request: LoadRequest): Promise<number> => {
+  const at = performance.now()
+  await send(single(url), request)
+  return performance.now() - at
+}
+
+const pools = new Map<string, Pool>()
+const single = (url: string): Pool => {
+  const pool = pools.get(url) ?? new Pool(url, { connections: 1 })
+  pools.set(url, pool)
+  return pool
 }
 
 /** So many clients, each sending its next request when it has its answer, for so many seconds. */
@@ -72,3 +87,31 @@ export const runLoad = async (
     latency: { p50: quantile(latencies, 0.5), p95: quantile(latencies, 0.95), p99: quantile(latencies, 0.99) }
   }
 }
+
+/** The next turn of a client: each has conversations of its own, or they would find one another busy. */
+export const turnOf =
+  ({ conversations }: Population, clients: number) =>
+  (client: number, n: number): LoadRequest => {
+    const c = ownConversation(conversations, clients, client, n)
+    return {
+      method: "POST",
+      path: `/api/v1/users/${userOf(c)}/chat`,
+      token: tokenOf(c),
+      body: { message: "Add a task to buy groceries", conversation_id: conversationOf(c) }
+    }
+  }
+
+/** The latest messages of a conversation. */
+export const messagesOf =
+  ({ conversations }: Population, clients: number) =>
+  (client: number, n: number): LoadRequest => {
+    const c = ownConversation(conversations, clients, client, n)
+    return {
+      method: "GET",
+      path: `/api/v1/users/${userOf(c)}/conversations/${conversationOf(c)}/messages?limit=50`,
+      token: tokenOf(c)
+    }
+  }
+
+const ownConversation = (conversations: number, clients: number, client: number, n: number) =>
+  (client + n * clients) % (conversations - (conversations % clients))

@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url"
 /** A server in a process of its own. */
 export interface Server {
   readonly url: string
+  /** What it has printed, up to that line and what came with it. */
+  readonly banner: () => string
   /** How long it took from its start until it listened, in milliseconds. */
   readonly startMillis: number
   /** The CPU time that its process has used, in milliseconds, as the operating system counts it. */
@@ -38,23 +40,24 @@ export const startServer = (
     let output = ""
     let told = false
     const read = (text: string) => {
-      if (told) return
       output += text
+      if (told) return
       const url = listening.exec(output)?.[1]
       if (url === undefined) return
       told = true
-      resolve(serverOf(child, url, performance.now() - begun, cwd))
+      resolve(serverOf(child, url, performance.now() - begun, cwd, () => output))
     }
     child.stdout.setEncoding("utf8").on("data", read)
     child.stderr.setEncoding("utf8").on("data", read)
     child.once("exit", (code) => reject(new Error(`${program} ended with ${code}:\n${output}`)))
   })
 
-const serverOf = (child: ChildProcess, url: string, startMillis: number, cwd: string): Server => {
+const serverOf = (child: ChildProcess, url: string, startMillis: number, cwd: string, banner: () => string): Server => {
   const proc = (file: string) => readFileSync(`/proc/${child.pid}/${file}`, "utf8")
   const kibibytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(proc("status"))?.[1])
   return {
     url,
+    banner,
     startMillis,
     cpuMillis: () => {
       const fields = proc("stat").split(") ")[1]?.split(" ") ?? []

@@ -16,7 +16,7 @@ export const conversationOf = (n: number) => `00000000-0000-7000-8000-${n.toStri
 
 const conversationId = "('00000000-0000-7000-8000-' || lpad(to_hex(c), 12, '0'))::uuid"
 const turnId = (c: string, t: string) =>
-  `('00000000-0001-7000-8' || lpad(to_hex(${t}), 3, '0') || '-' || lpad(to_hex(${c}), 12, '0'))::uuid`
+  `(lpad(to_hex(${t}), 8, '0') || '-0001-7000-8000-' || lpad(to_hex(${c}), 12, '0'))::uuid`
 const words = "'Could you please add a task to buy milk, bread and a birthday present for Ada?'"
 const reply = "'I have added ''Buy milk, bread and a birthday present for Ada'' to your list as task ' || t || '.'"
 
@@ -53,9 +53,14 @@ const sessions = (users: number) => [
 /** The tables that Better Auth would have made, before the service starts. */
 export const prepareTurnkeeper = (url: string, users: number): Promise<void> => run(url, sessions(users))
 
-/** Fills a database of this service, whose migrations have run. */
+/**
+ * Fills a database of this service, whose migrations have run, with conversations whose numbers begin with `first`. The
+ * rows go in order of the primary keys, and unchecked, or ten million would take an hour.
+ */
 export const seedTurnkeeper = (url: string, { conversations, messages, users }: Population, first = 0): Promise<void> =>
   run(url, [
+    "set session_replication_role = replica",
+    "set maintenance_work_mem = '512MB'",
     `insert into conversations (user_id, id, title, next_seq, last_turn_id, created_at, updated_at)
       select 'user' || c % ${users}, ${conversationId}, 'Chat', ${messages + 1}, ${turnId("c", String(messages / 2))}, now(),
         now() - c * interval '1 second' from generate_series(${first}, ${first + conversations - 1}) c`,
@@ -68,7 +73,16 @@ export const seedTurnkeeper = (url: string, { conversations, messages, users }: 
       select 'user' || c % ${users}, ${conversationId}, 2 * t - r, gen_random_uuid(), ${turnId("c", "t")},
         case r when 1 then 'user' else 'assistant' end, case r when 1 then ${words} else ${reply} end, now()
       from generate_series(${first}, ${first + conversations - 1}) c, generate_series(1, ${messages / 2}) t, (values (1), (0)) v (r)`,
-    "analyze"
+    "vacuum (analyze)"
+  ])
+
+/** Gives each of the first users so many tasks. */
+export const seedTasks = (url: string, users: number, tasks: number): Promise<void> =>
+  run(url, [
+    `insert into tasks (user_id, id, title, created_at, updated_at) select 'user' || u, t, 'Buy milk', now(), now()
+      from generate_series(0, ${users - 1}) u, generate_series(1, ${tasks}) t`,
+    `insert into user_counters (user_id, next_task_id) select 'user' || u, ${tasks + 1} from generate_series(0, ${users - 1}) u`,
+    "vacuum (analyze) tasks, user_counters"
   ])
 
 /** Makes and fills a database of the peers. */

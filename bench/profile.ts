@@ -1,0 +1,95 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { startPostgres } from "../test/support/postgres.ts"
+import { runLoad, turnOf } from "./load.ts"
+import { startServer } from "./process.ts"
+import { prepareTurnkeeper, seedTurnkeeper } from "./seed.ts"
+
+/**
+ * `npm run profile -- [--program P] [--seconds N] [--top N]`: where the service's CPU time goes while it answers turns, by
+ * package and by function, from V8's sampling profiler.
+ */
+const { values } = parseArgs({
+  options: {
+    program: { type: "string", default: "src/app/main.ts" },
+    seconds: { type: "string", default: "10" },
+    top: { type: "string", default: "40" }
+  }
+})
+const population = { users: 500, conversations: 500, messages: 20 }
+
+interface Profile {
+  readonly nodes: ReadonlyArray<{
+    readonly id: number
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+  }>
+  readonly samples: ReadonlyArray<number>
+  readonly timeDeltas: ReadonlyArray<number>
+  /** In microseconds. */
+  readonly startTime: number
+  readonly endTime: number
+}
+
+const postgres = await startPostgres(18)
+const model = await startServer("bench/model.ts", {})
+await prepareTurnkeeper(postgres.url, population.users)
+const folder = mkdtempSync(join(tmpdir(), "turnkeeper-profile-"))
+const env = {
+  DATABASE_URL: postgres.url,
+  OPENAI_BASE_URL: `${model.url}/v1`,
+  OPENAI_API_KEY: "bench",
+  RATE_LIMIT: "off"
+}
+const server = await startServer(values.program, env, ["--cpu-prof", `--cpu-prof-dir=${folder}`])
+await seedTurnkeeper(postgres.url, population)
+await runLoad(server.url, 32, 2, turnOf(population, 32))
+const before = server.cpuMillis()
+const load = await runLoad(server.url, 32, Number(values.seconds), turnOf(population, 32))
+const cpu = (server.cpuMillis() - before) / load.requests
+const loadEnd = performance.now()
+await server.stop()
+const stopMillis = performance.now() - loadEnd
+await model.stop()
+await postgres.stop()
+
+const [file] = readdirSync(folder)
+const profile: Profile = JSON.parse(readFileSync(join(folder, file ?? ""), "utf8"))
+rmSync(folder, { recursive: true, force: true })
+
+const packageName = /node_modules\/((?:@[^/]+\/)?[^/]+)\/(.*)/
+const place = (url: string): readonly [where: string, file: string] => {
+  const [, name, rest] = packageName.exec(url) ?? []
+  if (name !== undefined && rest !== undefined) return [name, rest]
+  const own = url.split("/src/")[1]
+  return own === undefined ? [url === "" ? "(V8)" : "node", url] : ["turnkeeper", own]
+}
+const byPlace = new Map<string, number>()
+const byFunction = new Map<string, number>()
+const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]))
+let total = 0
+// Neither the start nor the end of the process: the load alone.
+const until = profile.endTime - stopMillis * 1000
+const from = until - load.seconds * 1_000_000
+let now = profile.startTime
+profile.samples.forEach((id, i) => {
+  const frame = frames.get(id)
+  const micros = profile.timeDeltas[i] ?? 0
+  now += micros
+  if (frame === undefined || frame.functionName === "(idle)" || now < from || now > until) return
+  const [where, file] = place(frame.url)
+  total += micros
+  byPlace.set(where, (byPlace.get(where) ?? 0) + micros)
+  const name = `${frame.functionName || "(anonymous)"}  ${where}/${file}:${frame.lineNumber + 1}`
+  byFunction.set(name, (byFunction.get(name) ?? 0) + micros)
+})
+const show = (title: string, times: ReadonlyMap<string, number>, top: number) => {
+  const rows = [...times].sort(([, a], [, b]) => b - a).slice(0, top)
+  process.stdout.write(
+    `\n${title}\n${rows.map(([name, micros]) => `${((micros / total) * 100).toFixed(1).padStart(6)} %  ${name}`).join("\n")}\n`
+  )
+}
+process.stdout.write(`${load.perSecond.toFixed(0)} turns/s, ${cpu.toFixed(2)} ms of CPU a turn\n`)
+show("by package", byPlace, 20)
+show("by function", byFunction, Number(values.top))

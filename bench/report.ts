@@ -1,0 +1,103 @@
+/** One measured figure beside its target. */
+export interface Row {
+  readonly what: string
+  readonly measured: number
+  readonly target: number
+  /** Whether the figure is to be at least, or at most, its target. */
+  readonly wanted: "at least" | "at most"
+  readonly unit: string
+  /** Figures behind it. */
+  readonly from: string
+  /** Whether it compares two things of one run, so that it says the same on any machine. */
+  readonly isRatio: boolean
+}
+
+/** A figure that compares two things of one run. */
+export const ratioRow = (what: string, measured: number, wanted: Row["wanted"], target: number, from: string): Row => ({
+  what,
+  measured,
+  target,
+  wanted,
+  unit: "x",
+  from,
+  isRatio: true
+})
+
+/** A figure in a unit of its own, which says something of this machine only. */
+export const absoluteRow = (
+  what: string,
+  measured: number,
+  unit: string,
+  wanted: Row["wanted"],
+  target: number,
+  from = ""
+): Row => ({ what, measured, target, wanted, unit, from, isRatio: false })
+
+const holds = (row: Row, slack = 1): boolean =>
+  row.wanted === "at least" ? row.measured * slack >= row.target : row.measured <= row.target * slack
+
+/** The ratios that miss their target by more than a factor of two: a regression on any machine. */
+export const gross = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
+  rows.filter((row) => row.isRatio && !holds(row, 2))
+
+const digits = (value: number) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2))
+const figure = (value: number, unit: string) => (unit === "x" ? digits(value) : `${digits(value)} ${unit}`)
+
+/** The rows as a table of Markdown. */
+export const table = (rows: ReadonlyArray<Row>): string =>
+  [
+    "| what | measured | target | |  |",
+    "|---|---|---|---|---|",
+    ...rows.map(
+      (row) =>
+        `| ${row.what} | ${figure(row.measured, row.unit)} | ${row.wanted} ${figure(row.target, row.unit)} | ${
+          holds(row) ? "met" : "missed"
+        } | ${row.from} |`
+    )
+  ].join("\n")
+
+/** A bar of a chart. */
+export interface Bar {
+  readonly label: string
+  readonly value: number
+  readonly text: string
+  readonly own: boolean
+}
+
+const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
+
+/** Groups of bars as an SVG, each group to a scale of its own. */
+export const chart = (groups: ReadonlyArray<{ readonly title: string; readonly bars: ReadonlyArray<Bar> }>): string => {
+  const width = 760
+  const left = 170
+  const lines: Array<string> = []
+  let y = 16
+  for (const { bars, title } of groups) {
+    const most = Math.max(...bars.map((bar) => bar.value))
+    y += 14
+    lines.push(`<text x="12" y="${y}" class="title">${escape(title)}</text>`)
+    y += 10
+    for (const bar of bars) {
+      const length = Math.max(1, (bar.value / most) * (width - left - 150))
+      lines.push(
+        `<text x="${left - 10}" y="${y + 15}" class="label">${escape(bar.label)}</text>`,
+        `<rect x="${left}" y="${y + 2}" width="${length.toFixed(1)}" height="18" rx="3" class="${bar.own ? "own" : "other"}"/>`,
+        `<text x="${(left + length + 8).toFixed(1)}" y="${y + 15}">${escape(bar.text)}</text>`
+      )
+      y += 26
+    }
+    y += 12
+  }
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img">
+<style>
+  text { font: 13px system-ui, sans-serif; fill: #24292f }
+  .title { font-weight: 600 }
+  .label { text-anchor: end }
+  .own { fill: #2563eb }
+  .other { fill: #b6bec9 }
+</style>
+<rect width="${width}" height="${y}" fill="#ffffff"/>
+${lines.join("\n")}
+</svg>
+`
+}
