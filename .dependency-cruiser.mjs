@@ -10,14 +10,14 @@ export default {
       comment: "Entities, ids and errors know nothing of services, drivers and the rest of the domain.",
       severity: "error",
       from: { path: "^src/domain/model/" },
-      to: { pathNot: ["^src/domain/model/", effect] }
+      to: { pathNot: ["^src/domain/model/", "^src/ports/", effect] }
     },
     {
       name: "ports-import-only-the-model",
-      comment: "Importing a port must not pull anything else in.",
+      comment: "Importing a port must not pull anything but the ports that it speaks of in.",
       severity: "error",
       from: { path: "^src/ports/" },
-      to: { pathNot: ["^src/domain/model/", effect] }
+      to: { pathNot: ["^src/domain/model/", "^src/ports/", effect] }
     },
     {
       name: "domain-imports-only-model-and-ports",

@@ -33,6 +33,8 @@ export interface PostgresServer {
   readonly crash: () => Promise<void>
   /** How many deadlocks it has told of in its log. */
   readonly deadlocks: () => number
+  /** Has a listener read its log from now on. */
+  readonly onLog: (listener: (text: string) => void) => void
   readonly stop: () => Promise<void>
 }
 
@@ -74,6 +76,7 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
     "deadlock_timeout=20ms"
   ]
   let deadlocks = 0
+  const listeners: Array<(text: string) => void> = []
   const launch = async (): Promise<ChildProcess> => {
     const server = spawn(
       run("postgres"),
@@ -82,6 +85,7 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
     )
     server.stderr?.setEncoding("utf8").on("data", (text: string) => {
       deadlocks += text.split("deadlock detected").length - 1
+      for (const listener of listeners) listener(text)
     })
     await untilReady(server)
     return server
@@ -95,6 +99,7 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     deadlocks: () => deadlocks,
+    onLog: (listener) => void listeners.push(listener),
     crash: async () => {
       await end(server, "SIGQUIT")
       server = await launch()

@@ -1,7 +1,7 @@
 import * as Net from "node:net"
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- the driver asks for a Duplex
 import { Duplex } from "node:stream"
-import { PgClient } from "@effect/sql-pg"
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { Effect, Layer, Redacted, Schema } from "effect"
 import { Migrator, SqlClient, type SqlError } from "effect/sql"
 import { latestMigration, migrations, migrationsTable } from "./migrations.ts"
