@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
@@ -7,7 +7,7 @@ import { crowd } from "./parts/crowd.ts"
 import { peers } from "./parts/peers.ts"
 import { embedded, instances, start } from "./parts/processes.ts"
 import { large, long } from "./parts/size.ts"
-import { chart, gross, type Row, table } from "./report.ts"
+import { chart, gross, type Row, table, turnTable } from "./report.ts"
 
 /**
  * `npm run bench -- [--quick] [--only peers,long,crowd,instances,embedded,start,large] [--write]`: all that is promised of
@@ -30,6 +30,9 @@ const seconds = Number(values.seconds ?? (quick ? 3 : 6))
 const only = values.only?.split(",") ?? (quick ? ["peers", "long"] : undefined)
 const wanted = (part: string) => only === undefined || only.includes(part)
 
+/** Between two of these in docs/performance.md is what was measured last. */
+const mark = "<!-- measured -->"
+
 const print = (text: string) => process.stdout.write(`${text}\n`)
 const context = await makeContext(quick)
 const rows: Array<Row> = []
@@ -43,19 +46,14 @@ if (wanted("embedded")) rows.push(...(await embedded(context, rounds, seconds)))
 if (wanted("start")) rows.push(...(await start(context, rounds)))
 await context.close()
 
-if (compared !== undefined) {
-  print("| a turn | turns/s | p50 | p95 | p99 | CPU | peak memory | statements | round trips |")
-  print("|---|---|---|---|---|---|---|---|---|")
-  for (const s of compared.turns) {
-    print(
-      `| ${s.name} | ${s.perSecond.toFixed(0)} | ${s.p50.toFixed(1)} ms | ${s.p95.toFixed(1)} ms | ${s.p99.toFixed(1)} ms | ${s.cpuMillis.toFixed(2)} ms | ${s.peakMiB.toFixed(0)} MiB | ${s.statements.toFixed(1)} | ${s.roundTrips.toFixed(1)} |`
-    )
-  }
-  print("")
-}
-print(table(rows))
 const machine = `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`
-print(`\n${machine}`)
+const text = [
+  ...(compared === undefined ? [] : [turnTable(compared.turns), ""]),
+  table(rows),
+  "",
+  `On ${machine}, shared by everything.`
+].join("\n")
+print(text)
 if (values.write) {
   const docs = (name: string) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url))
   writeFileSync(
@@ -63,6 +61,8 @@ if (values.write) {
     `${JSON.stringify({ machine, rows, turns: compared?.turns, reads: compared?.reads }, null, 2)}\n`
   )
   if (compared !== undefined) writeFileSync(docs("performance.svg"), chart(compared.charts))
+  const [before, , after] = readFileSync(docs("performance.md"), "utf8").split(mark)
+  writeFileSync(docs("performance.md"), [before, `\n${text}\n`, after].join(mark))
 }
 const missed = gross(rows)
 for (const row of missed) print(`FAILED  ${row.what}: a gross regression`)

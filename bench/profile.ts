@@ -8,13 +8,14 @@ import { startServer } from "./process.ts"
 import { prepareTurnkeeper, seedTurnkeeper } from "./seed.ts"
 
 /**
- * `npm run profile -- [--program P] [--seconds N] [--top N]`: where the service's CPU time goes while it answers turns, by
- * package and by function, from V8's sampling profiler.
+ * `npm run profile -- [--program P] [--seconds N] [--warm N] [--top N]`: where the service's CPU time goes while it answers
+ * turns, by package, file and function, from V8's sampling profiler.
  */
 const { values } = parseArgs({
   options: {
     program: { type: "string", default: "src/app/main.ts" },
     seconds: { type: "string", default: "10" },
+    warm: { type: "string", default: "5" },
     top: { type: "string", default: "40" }
   }
 })
@@ -44,7 +45,7 @@ const env = {
 }
 const server = await startServer(values.program, env, ["--cpu-prof", `--cpu-prof-dir=${folder}`])
 await seedTurnkeeper(postgres.url, population)
-await runLoad(server.url, 32, 2, turnOf(population, 32))
+await runLoad(server.url, 32, Number(values.warm), turnOf(population, 32))
 const before = server.cpuMillis()
 const load = await runLoad(server.url, 32, Number(values.seconds), turnOf(population, 32))
 const cpu = (server.cpuMillis() - before) / load.requests
@@ -66,6 +67,7 @@ const place = (url: string): readonly [where: string, file: string] => {
   return own === undefined ? [url === "" ? "(V8)" : "node", url] : ["turnkeeper", own]
 }
 const byPlace = new Map<string, number>()
+const byFile = new Map<string, number>()
 const byFunction = new Map<string, number>()
 const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]))
 let total = 0
@@ -81,6 +83,7 @@ profile.samples.forEach((id, i) => {
   const [where, file] = place(frame.url)
   total += micros
   byPlace.set(where, (byPlace.get(where) ?? 0) + micros)
+  byFile.set(`${where}/${file}`, (byFile.get(`${where}/${file}`) ?? 0) + micros)
   const name = `${frame.functionName || "(anonymous)"}  ${where}/${file}:${frame.lineNumber + 1}`
   byFunction.set(name, (byFunction.get(name) ?? 0) + micros)
 })
@@ -92,4 +95,5 @@ const show = (title: string, times: ReadonlyMap<string, number>, top: number) =>
 }
 process.stdout.write(`${load.perSecond.toFixed(0)} turns/s, ${cpu.toFixed(2)} ms of CPU a turn\n`)
 show("by package", byPlace, 20)
+show("by file", byFile, Number(values.top))
 show("by function", byFunction, Number(values.top))

@@ -56,6 +56,30 @@ export const table = (rows: ReadonlyArray<Row>): string =>
     )
   ].join("\n")
 
+/** What a turn cost one server: medians over the rounds; latencies in milliseconds. */
+export interface TurnCost {
+  readonly name: string
+  readonly perSecond: number
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+  readonly cpuMillis: number
+  readonly peakMiB: number
+  readonly statements: number
+  readonly roundTrips: number
+}
+
+/** The costs of a turn as a table of Markdown. */
+export const turnTable = (costs: ReadonlyArray<TurnCost>): string =>
+  [
+    "| a turn | turns/s | p50 | p95 | p99 | CPU | peak memory | statements | round trips |",
+    "|---|---|---|---|---|---|---|---|---|",
+    ...costs.map(
+      (cost) =>
+        `| ${cost.name} | ${cost.perSecond.toFixed(0)} | ${cost.p50.toFixed(1)} ms | ${cost.p95.toFixed(1)} ms | ${cost.p99.toFixed(1)} ms | ${cost.cpuMillis.toFixed(2)} ms | ${cost.peakMiB.toFixed(0)} MiB | ${cost.statements.toFixed(1)} | ${cost.roundTrips.toFixed(1)} |`
+    )
+  ].join("\n")
+
 /** A bar of a chart. */
 export interface Bar {
   readonly label: string

@@ -1,7 +1,7 @@
 import type { Context } from "../context.ts"
 import { type LoadResult, median, messagesOf, runLoad, turnOf } from "../load.ts"
 import { type Server, startServer } from "../process.ts"
-import { type Bar, ratioRow } from "../report.ts"
+import { type Bar, ratioRow, type TurnCost } from "../report.ts"
 import { prepareTurnkeeper, seedPeer, seedTurnkeeper } from "../seed.ts"
 import { startWire } from "../wire.ts"
 
@@ -17,16 +17,6 @@ const labels: { readonly [N in Name]: string } = {
 }
 
 interface Measured extends LoadResult {
-  readonly cpuMillis: number
-}
-
-/** What one server came to: medians over the rounds. */
-export interface Summary {
-  readonly name: string
-  readonly perSecond: number
-  readonly p50: number
-  readonly p95: number
-  readonly p99: number
   readonly cpuMillis: number
 }
 
@@ -95,7 +85,7 @@ export const peers = async (context: Context, rounds: number, seconds: number) =
 
   const of = (kind: Kind, name: Name, value: (result: Measured) => number) =>
     median((results.get(`${kind} ${name}`) ?? []).map(value))
-  const summary = (kind: Kind, name: Name): Summary => ({
+  const summary = (kind: Kind, name: Name) => ({
     name: labels[name],
     perSecond: of(kind, name, (r) => r.perSecond),
     p50: of(kind, name, (r) => r.latency.p50),
@@ -103,12 +93,14 @@ export const peers = async (context: Context, rounds: number, seconds: number) =
     p99: of(kind, name, (r) => r.latency.p99),
     cpuMillis: of(kind, name, (r) => r.cpuMillis)
   })
-  const turns = names.map((name) => ({
-    ...summary("turns", name),
-    peakMiB: memory[name],
-    statements: round[name]?.statements ?? 0,
-    roundTrips: round[name]?.roundTrips ?? 0
-  }))
+  const turns = names.map(
+    (name): TurnCost => ({
+      ...summary("turns", name),
+      peakMiB: memory[name],
+      statements: round[name]?.statements ?? 0,
+      roundTrips: round[name]?.roundTrips ?? 0
+    })
+  )
   const reads = (["turnkeeper", "fastify"] as const).map((name) => summary("messages", name))
   /** The median of the ratios of each round: a machine that slows down in one of them slows both. */
   const ratio = (kind: Kind, a: Name, b: Name, value: (result: Measured) => number) =>
@@ -150,7 +142,7 @@ export const peers = async (context: Context, rounds: number, seconds: number) =
       `${of("messages", "turnkeeper", perSecond).toFixed(0)}/s and ${of("messages", "fastify", perSecond).toFixed(0)}/s`
     )
   ]
-  const bars = (title: string, value: (summary: (typeof turns)[number]) => number, unit: string) => ({
+  const bars = (title: string, value: (cost: TurnCost) => number, unit: string) => ({
     title,
     bars: turns.map((summary): Bar => {
       const figure = value(summary)

@@ -125,45 +125,48 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
     })
 
     return Chat.of({
-      send: Effect.fn("Chat.send")(function* ({ conversationId, idempotencyKey, message, user }) {
-        const arrived = yield* Clock.currentTimeMillis
-        const request = {
-          userId: user.id,
-          turnId: TurnId.make(yield* uuidV7),
-          idempotencyKey,
-          fingerprint: encodeFingerprint(["chat", Option.getOrNull(conversationId), message]),
-          conversationId,
-          newConversationId: ConversationId.make(yield* uuidV7),
-          title: titleAt(DateTime.makeUnsafe(arrived)),
-          messageId: MessageId.make(yield* uuidV7),
-          content: message,
-          context: { userName: user.name }
-        }
-        let begun = false
-        let patient: number | undefined
-        while (true) {
-          const holder = yield* uuidV7
-          // A turn that has begun is run, even if the client leaves at just that moment.
-          const looked: Looked = yield* turns.admit(look({ ...request, holder, begun }))
-          if (looked._tag === "Answer") return looked.answer
-          if (looked._tag === "Started") {
-            const answer = yield* answerOf(looked.started)
-            if (Option.isSome(answer)) return answer.value
-            begun = true
-            continue
+      send: Effect.fnUntraced(
+        function* ({ conversationId, idempotencyKey, message, user }) {
+          const arrived = yield* Clock.currentTimeMillis
+          const request = {
+            userId: user.id,
+            turnId: TurnId.make(yield* uuidV7),
+            idempotencyKey,
+            fingerprint: encodeFingerprint(["chat", Option.getOrNull(conversationId), message]),
+            conversationId,
+            newConversationId: ConversationId.make(yield* uuidV7),
+            title: titleAt(DateTime.makeUnsafe(arrived)),
+            messageId: MessageId.make(yield* uuidV7),
+            content: message,
+            context: { userName: user.name }
           }
-          // What is deleted while it runs or is waited for must not happen again.
-          begun ||= looked.own
-          const now = yield* Clock.currentTimeMillis
-          patient ??= now + Duration.toMillis(patience)
-          if (!(yield* turns.awaitSettled(looked.turn, Duration.millis(Math.max(0, patient - now))))) {
-            const retryAfterMillis = policy.leaseMillis
-            return yield* looked.own
-              ? new TurnInProgress({ retryAfterMillis })
-              : new ConversationBusy({ retryAfterMillis })
+          let begun = false
+          let patient: number | undefined
+          while (true) {
+            const holder = yield* uuidV7
+            // A turn that has begun is run, even if the client leaves at just that moment.
+            const looked: Looked = yield* turns.admit(look({ ...request, holder, begun }))
+            if (looked._tag === "Answer") return looked.answer
+            if (looked._tag === "Started") {
+              const answer = yield* answerOf(looked.started)
+              if (Option.isSome(answer)) return answer.value
+              begun = true
+              continue
+            }
+            // What is deleted while it runs or is waited for must not happen again.
+            begun ||= looked.own
+            const now = yield* Clock.currentTimeMillis
+            patient ??= now + Duration.toMillis(patience)
+            if (!(yield* turns.awaitSettled(looked.turn, Duration.millis(Math.max(0, patient - now))))) {
+              const retryAfterMillis = policy.leaseMillis
+              return yield* looked.own
+                ? new TurnInProgress({ retryAfterMillis })
+                : new ConversationBusy({ retryAfterMillis })
+            }
           }
-        }
-      })
+        },
+        Effect.withSpan("Chat.send", undefined, { captureStackTrace: false })
+      )
     })
   })
 )

@@ -1,5 +1,5 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, type Duration, Effect, Layer } from "effect"
+import { Context, type Duration, Effect, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSwagger, OpenApi } from "effect/http-api"
 import { docsPath, documentPath, everyAnswer, routerConfig } from "./Answers.ts"
@@ -20,9 +20,21 @@ const docsPolicy = [
   "frame-ancestors 'none'"
 ].join("; ")
 
+/** The page is two megabytes of script, which are read when somebody asks for it. */
+const page = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const router = yield* HttpRouter.HttpRouter
+    const scope = yield* Effect.scope
+    const answer = yield* Effect.cached(
+      Effect.provideService(HttpRouter.toHttpEffect(HttpApiSwagger.layer(Api, { path: docsPath })), Scope.Scope, scope)
+    )
+    yield* router.add("GET", docsPath, Effect.flatten(answer))
+  })
+)
+
 const documentation = Layer.mergeAll(
   HttpRouter.add("GET", documentPath, HttpServerResponse.jsonUnsafe(OpenApi.fromApi(Api))),
-  HttpApiSwagger.layer(Api, { path: docsPath })
+  page
 ).pipe(
   Layer.provide(
     HttpRouter.middleware((answer) =>

@@ -33,8 +33,8 @@ export const layer = (options: OpenAiOptions): Layer.Layer<LLM> =>
       const client = makeClient(options, options.fetch ?? (yield* pooledFetch))
       const toBody = bodyOf(options)
 
-      const complete = Effect.fn("OpenAiModel.complete")(function* (prompt: Prompt) {
-        const text = yield* Effect.clockWith((clock) =>
+      const complete = (prompt: Prompt) =>
+        Effect.clockWith((clock) =>
           Effect.tryPromise({
             try: (signal) => post(client, toBody(prompt), signal),
             catch: (error) =>
@@ -43,13 +43,14 @@ export const layer = (options: OpenAiOptions): Layer.Layer<LLM> =>
                 secret: Redacted.value(options.apiKey)
               })
           })
-        )
-        return yield* readAnswer(text)
-      })
+        ).pipe(Effect.flatMap(readAnswer), Effect.withSpan("OpenAiModel.complete", undefined, withoutTrace))
 
       return LLM.of({ complete })
     })
   )
+
+/** Where a span began is known by its name: to find that out each time costs as much as a statement. */
+const withoutTrace = { captureStackTrace: false } as const
 
 type Body = Sdk.Chat.ChatCompletionCreateParamsNonStreaming
 type Message = Sdk.Chat.ChatCompletionMessageParam

@@ -31,18 +31,25 @@ export const pooledFetch: Effect.Effect<Fetch, never, Scope.Scope> = Effect.acqu
         const type = headers["content-type"]
         const streams = typeof type === "string" && type.startsWith("text/event-stream")
         const content = streams ? (Readable.toWeb(body) as ReadableStream) : await body.text()
-        return new Response(withoutBody.has(statusCode) ? null : content, {
+        const about = {
           status: statusCode,
           headers: Object.entries(headers).flatMap(([name, value]) =>
             value === undefined ? [] : [value].flat().map((each): [string, string] => [name, each])
           )
-        })
+        }
+        return typeof content === "string" ? new TextResponse(content, about) : new Response(content, about)
       }
   )
 )
 
-/** The statuses with which a `Response` refuses a body. */
-const withoutBody = new Set([101, 103, 204, 205, 304])
+/** A response whose text, which is all that is asked of it, is here already: making a stream of it to read that again is work. */
+class TextResponse extends Response {
+  override readonly text: () => Promise<string>
+  constructor(content: string, about: ResponseInit) {
+    super(null, about)
+    this.text = () => Promise.resolve(content)
+  }
+}
 
 const headersOf = (headers: RequestInit["headers"]): Record<string, string> =>
   headers instanceof Headers ? Object.fromEntries(headers) : Object.fromEntries(new Headers(headers))
