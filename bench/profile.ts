@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { startPostgres } from "../test/support/postgres.ts"
-import { runLoad, turnOf } from "./load.ts"
+import { messagesOf, runLoad, turnOf } from "./load.ts"
 import { startServer } from "./process.ts"
 import { prepareTurnkeeper, seedTurnkeeper } from "./seed.ts"
 
@@ -45,9 +45,19 @@ const env = {
 }
 const server = await startServer(values.program, env, ["--cpu-prof", `--cpu-prof-dir=${folder}`])
 await seedTurnkeeper(postgres.url, population)
-await runLoad(server.url, 32, Number(values.warm), turnOf(population, 32))
+await runLoad(
+  server.url,
+  32,
+  Number(values.warm),
+  (process.env["KIND"] === "messages" ? messagesOf : turnOf)(population, 32)
+)
 const before = server.cpuMillis()
-const load = await runLoad(server.url, 32, Number(values.seconds), turnOf(population, 32))
+const load = await runLoad(
+  server.url,
+  32,
+  Number(values.seconds),
+  (process.env["KIND"] === "messages" ? messagesOf : turnOf)(population, 32)
+)
 const cpu = (server.cpuMillis() - before) / load.requests
 const loadEnd = performance.now()
 await server.stop()

@@ -27,6 +27,7 @@ import {
   type Usage
 } from "./model/Turn.ts"
 import { systemPrompt } from "./Prompt.ts"
+import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { toToolCall } from "./ToolCalls.ts"
 import { refusal, refused, storableArguments, Tools } from "./Tools.ts"
@@ -220,7 +221,7 @@ const persist = Effect.fnUntraced(function* (
  */
 const patiently = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>
   operation.pipe(
-    Effect.retry({ schedule: Schedule.jittered(Schedule.exponential("100 millis", 1.6)), times: 8 }),
+    retryFailed({ schedule: Schedule.jittered(Schedule.exponential("100 millis", 1.6)), times: 8 }),
     Effect.timeoutOrElse({
       duration: "30 seconds",
       orElse: () => Effect.fail(new StorageUnavailable({ operation: "Agent.run" }))

@@ -14,6 +14,7 @@ import {
 } from "./model/Errors.ts"
 import { type IdempotencyKey, summarizeUsage } from "./model/Turn.ts"
 import type { User } from "./model/User.ts"
+import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { toToolCall } from "./ToolCalls.ts"
 import { turnPolicy } from "./TurnPolicy.ts"
@@ -73,7 +74,7 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
     // a lease, or what it had begun could be over and gone by then.
     const begin = (request: BeginRequest) =>
       repo.begin(request, policy).pipe(
-        Effect.retry({ schedule: Schedule.exponential("100 millis"), times: 3 }),
+        retryFailed({ schedule: Schedule.exponential("100 millis"), times: 3 }),
         Effect.timeoutOrElse({
           duration: "12 seconds",
           orElse: () => Effect.fail(new StorageUnavailable({ operation: "Chat.send" }))

@@ -1,9 +1,12 @@
-import { Schema } from "effect"
+import { Predicate, Schema } from "effect"
 import type { StoredCall } from "../ports/ConversationRepo.ts"
-import { JsonObject, type ToolCall } from "./model/Conversation.ts"
+import type { JsonObject, ToolCall } from "./model/Conversation.ts"
 import type { UserId } from "./model/User.ts"
 
-const decodeObject = Schema.decodeUnknownSync(Schema.fromJsonString(JsonObject))
+// What is stored is an object, and whatever is parsed is JSON: to look at each value again would take as long as all else.
+const decodeObject = Schema.decodeUnknownSync(
+  Schema.fromJsonString(Schema.declare((value): value is JsonObject => Predicate.isObject(value)))
+)
 
 /**
  * A stored call as its user sees it: with the user's id among the arguments, whatever the model wrote there.

@@ -1,14 +1,22 @@
-import { Context, Effect, identity, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Chat } from "../../domain/Chat.ts"
 import type { ConversationId } from "../../domain/model/Conversation.ts"
 import type { ShuttingDown, TurnFailed } from "../../domain/model/Errors.ts"
 import type { IdempotencyKey, ModelFailureReason } from "../../domain/model/Turn.ts"
-import { toToolCall } from "../../domain/ToolCalls.ts"
 import { ConversationRepo } from "../../ports/ConversationRepo.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
 import { Api, CurrentUser } from "./Api.ts"
+import {
+  conversationCursor,
+  conversationEntry,
+  messageCursor,
+  messageEntry,
+  pageResponse,
+  taskCursor,
+  taskEntry
+} from "./Bodies.ts"
 import { failUnavailable } from "./Middleware.ts"
 import { fail, failForNow, problem, shuttingDownWords } from "./Problems.ts"
 
@@ -104,19 +112,6 @@ const failTurn = Effect.fnUntraced(function* (error: TurnFailed) {
   })
 })
 
-const toPage = <A, Entry, Position>(
-  page: { readonly items: ReadonlyArray<A>; readonly hasMore: boolean },
-  toEntry: (item: A) => Entry,
-  toPosition: (item: A) => Position
-) => {
-  const last = page.items.at(-1)
-  return {
-    data: page.items.map(toEntry),
-    hasMore: page.hasMore,
-    nextCursor: page.hasMore && last !== undefined ? toPosition(last) : null
-  }
-}
-
 const conversations = HttpApiBuilder.group(
   Api,
   "conversations",
@@ -128,7 +123,7 @@ const conversations = HttpApiBuilder.group(
         const page = yield* repo
           .list(id, { limit: query.limit ?? defaultLimit, after: Option.fromUndefinedOr(query.after) })
           .pipe(Effect.catchTag("StorageUnavailable", failUnavailable))
-        return toPage(page, identity, ({ id, updatedAt }) => ({ id, updatedAt }))
+        return pageResponse(page, conversationEntry, ({ id, updatedAt }) => conversationCursor({ id, updatedAt }))
       }),
       get: Effect.fnUntraced(function* ({ params }) {
         const { id } = yield* CurrentUser
@@ -153,11 +148,7 @@ const conversations = HttpApiBuilder.group(
             after: Option.map(Option.fromUndefinedOr(query.after), ({ seq }) => seq)
           })
           .pipe(Effect.catchTags(conversationRefusals))
-        return toPage(
-          page,
-          ({ calls, ...message }) => ({ ...message, toolCalls: calls.map((call) => toToolCall(id, call)) }),
-          ({ seq }) => ({ seq })
-        )
+        return pageResponse(page, messageEntry(id), ({ seq }) => messageCursor({ seq }))
       })
     })
   })
@@ -178,7 +169,7 @@ const tasks = HttpApiBuilder.group(
             after: Option.map(Option.fromUndefinedOr(query.after), (position) => position.id)
           })
           .pipe(Effect.catchTag("StorageUnavailable", failUnavailable))
-        return toPage(page, identity, (task) => ({ id: task.id }))
+        return pageResponse(page, taskEntry, (task) => taskCursor({ id: task.id }))
       }),
       create: Effect.fnUntraced(function* ({ payload }) {
         const { id } = yield* CurrentUser

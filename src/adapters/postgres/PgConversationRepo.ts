@@ -26,7 +26,7 @@ import {
   type StepWork,
   type StoredCall
 } from "../../ports/ConversationRepo.ts"
-import { asStorage, isConflict, isLockTimeout, retryLocks, sqlDefectsAsFailures } from "./errors.ts"
+import { asStorage, isConflict, isLockTimeout, retryLocks, sqlDefectsAsFailures, storageErrors } from "./errors.ts"
 import { latestMigration, migrationsTable } from "./migrations.ts"
 import { isTaskToolsOf } from "./PgTaskTools.ts"
 
@@ -133,7 +133,7 @@ const decodeMessages = Schema.decodeUnknownSync(
       turn_status: TurnStatus,
       role: Schema.Literals(["user", "assistant"]),
       content: Schema.String,
-      created_at: Schema.DateTimeUtcFromDate,
+      created_at: Schema.Date,
       ...callColumns
     })
   )
@@ -277,13 +277,14 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         onSome: (row) => Effect.succeed(toConversation(row))
       })
 
-    const begin = asStorage("ConversationRepo.begin")
-    const takeUp = asStorage("ConversationRepo.takeUp")
-    const step = asStorage("ConversationRepo.step")
-    const complete = asStorage("ConversationRepo.complete")
-    const fail = asStorage("ConversationRepo.fail")
-    const renew = asStorage("ConversationRepo.renew")
-    const settled = asStorage("ConversationRepo.settled")
+    // What a turn consists of has a time limit of the domain's around it: a second one would be half the price of a statement.
+    const begin = storageErrors("ConversationRepo.begin")
+    const takeUp = storageErrors("ConversationRepo.takeUp")
+    const step = storageErrors("ConversationRepo.step")
+    const complete = storageErrors("ConversationRepo.complete")
+    const fail = storageErrors("ConversationRepo.fail")
+    const renew = storageErrors("ConversationRepo.renew")
+    const settled = storageErrors("ConversationRepo.settled")
 
     const readStep = (claim: Claim, number: number) =>
       Effect.map(
@@ -545,7 +546,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
                   turnStatus: row.turn_status,
                   role: row.role,
                   content: row.content,
-                  createdAt: row.created_at,
+                  createdAt: DateTime.fromDateUnsafe(row.created_at),
                   calls: toCalls(row)
                 })),
                 limit

@@ -1,6 +1,7 @@
 import { Cause, Effect, Predicate, Schedule, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import { StorageUnavailable } from "../../domain/model/Errors.ts"
+import { retryFailed } from "../../domain/Retry.ts"
 
 const isUnavailable = Schema.is(StorageUnavailable)
 const isSqlError = Schema.is(SqlError.SqlError)
@@ -37,11 +38,10 @@ export const isLockTimeout = (error: unknown): error is SqlError.SqlError =>
  * Tries again what fell to a lock or to a deadlock. A statement holds up whatever shares its connection, so it waits for a
  * lock for a moment only, and then makes way before it tries again.
  */
-export const retryLocks = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.retry(effect, {
-    schedule: Schedule.spaced("50 millis").pipe(Schedule.jittered, Schedule.upTo({ duration: "4 seconds" })),
-    while: (error) => isLockTimeout(error) || isConflict(error)
-  })
+export const retryLocks = retryFailed({
+  schedule: Schedule.spaced("50 millis").pipe(Schedule.jittered, Schedule.upTo({ duration: "4 seconds" })),
+  while: (error) => isLockTimeout(error) || isConflict(error)
+})
 
 /**
  * A connection that breaks inside a transaction comes out as defects: that of the rollback, which cannot be sent any
@@ -58,16 +58,22 @@ export const sqlDefectsAsFailures = <A, E, R>(
   })
 
 /**
- * Gives an operation of the database 20 seconds, and turns what the database could not do just now into
- * `StorageUnavailable`, which names the operation and never a value. What is a bug (wrong SQL, a violated constraint) dies.
+ * Turns what the database could not do just now into `StorageUnavailable`, which names the operation and never a value.
+ * What is a bug (wrong SQL, a violated constraint) dies.
  */
+export const storageErrors =
+  (operation: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) =>
+    Effect.catchIf(effect, isSqlError, (error) =>
+      isBug(error) ? Effect.die(error) : Effect.fail(new StorageUnavailable({ operation, cause: error }))
+    )
+
+/** The same, and gives the operation 20 seconds. */
 export const asStorage = (operation: string) => {
   const unavailable = new StorageUnavailable({ operation })
   return <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) =>
     effect.pipe(
-      Effect.catchIf(isSqlError, (error) =>
-        isBug(error) ? Effect.die(error) : Effect.fail(new StorageUnavailable({ operation, cause: error }))
-      ),
+      storageErrors(operation),
       Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.fail(unavailable) })
     )
 }

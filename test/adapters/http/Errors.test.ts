@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { ConversationId } from "../../../src/domain/model/Conversation.ts"
 import {
   ConversationBusy,
   ConversationNotFound,
@@ -14,7 +15,6 @@ import type { Failure } from "../../../src/domain/model/Turn.ts"
 import {
   conversation,
   conversationJson,
-  message,
   messageJson,
   problemJson,
   replyBody,
@@ -212,10 +212,10 @@ describe.each(chatPaths)("POST %s", (path) => {
 it.live("an answer that does not encode is a bug of ours, not of the client", () =>
   Effect.gen(function* () {
     const server = yield* serveFakes({
-      // A seq is a whole number.
-      repo: { messages: () => Effect.succeed({ items: [{ ...message, seq: 0.5 }], hasMore: false }) }
+      // An id is a UUID.
+      repo: { get: () => Effect.succeed({ ...conversation, id: ConversationId.make("1", { disableChecks: true }) }) }
     })
-    const response = yield* server.fetch("GET", `${user}/conversations/${conversation.id}/messages`)
+    const response = yield* server.fetch("GET", `${user}/conversations/${conversation.id}`)
     assert.strictEqual(response.status, 500)
     assert.strictEqual(server.logs.length, 1)
   })

@@ -1,0 +1,68 @@
+import { DateTime, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
+import type { Conversation, Message, ToolCall } from "../../domain/model/Conversation.ts"
+import type { Task } from "../../domain/model/Task.ts"
+import type { User } from "../../domain/model/User.ts"
+import { toToolCall } from "../../domain/ToolCalls.ts"
+import type { StoredMessage } from "../../ports/ConversationRepo.ts"
+import { ConversationCursor, MessageCursor, TaskCursor } from "./Parameters.ts"
+
+/*
+ * Pages in the form in which they are sent. The types are those of the schemas, so neither can go its own way; but to
+ * encode a page by its schema takes five times as long as all the rest of a request.
+ */
+
+export const conversationEntry = (conversation: Conversation): typeof Conversation.Encoded => ({
+  id: conversation.id,
+  title: conversation.title,
+  created_at: DateTime.formatIso(conversation.createdAt),
+  updated_at: DateTime.formatIso(conversation.updatedAt)
+})
+
+export const taskEntry = (task: Task): typeof Task.Encoded => ({
+  id: task.id,
+  title: task.title,
+  description: task.description,
+  completed: task.completed,
+  created_at: DateTime.formatIso(task.createdAt),
+  updated_at: DateTime.formatIso(task.updatedAt)
+})
+
+const toolCallEntry = (call: ToolCall): typeof ToolCall.Encoded => ({
+  id: call.id,
+  tool_name: call.toolName,
+  status: call.status,
+  arguments: call.arguments,
+  result: call.result
+})
+
+export const messageEntry =
+  (userId: User["id"]) =>
+  (message: StoredMessage): typeof Message.Encoded => ({
+    id: message.id,
+    seq: message.seq,
+    turn_id: message.turnId,
+    turn_status: message.turnStatus,
+    role: message.role,
+    content: message.content,
+    created_at: DateTime.formatIso(message.createdAt),
+    tool_calls: message.calls.map((call) => toolCallEntry(toToolCall(userId, call)))
+  })
+
+export const conversationCursor = Schema.encodeSync(ConversationCursor)
+export const messageCursor = Schema.encodeSync(MessageCursor)
+export const taskCursor = Schema.encodeSync(TaskCursor)
+
+/** A page as it is sent, with the cursor behind its last entry if there are more. */
+export const pageResponse = <A, Entry>(
+  page: { readonly items: ReadonlyArray<A>; readonly hasMore: boolean },
+  toEntry: (item: A) => Entry,
+  toCursor: (item: A) => string
+): HttpServerResponse.HttpServerResponse => {
+  const last = page.items.at(-1)
+  return HttpServerResponse.jsonUnsafe({
+    data: page.items.map(toEntry),
+    has_more: page.hasMore,
+    next_cursor: page.hasMore && last !== undefined ? toCursor(last) : null
+  })
+}
