@@ -21,10 +21,17 @@ const { values } = parseArgs({
 })
 const population = { users: 500, conversations: 500, messages: 20 }
 
+interface Frame {
+  readonly functionName: string
+  readonly url: string
+  readonly lineNumber: number
+}
+
 interface Profile {
   readonly nodes: ReadonlyArray<{
     readonly id: number
-    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+    readonly callFrame: Frame
+    readonly children?: ReadonlyArray<number>
   }>
   readonly samples: ReadonlyArray<number>
   readonly timeDeltas: ReadonlyArray<number>
@@ -79,6 +86,14 @@ const place = (url: string): readonly [where: string, file: string] => {
 const byPlace = new Map<string, number>()
 const byFile = new Map<string, number>()
 const byFunction = new Map<string, number>()
+const withCalled = new Map<string, number>()
+const parents = new Map(
+  profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id] as const))
+)
+const nameOf = (frame: Frame): string => {
+  const [where, file] = place(frame.url)
+  return `${frame.functionName || "(anonymous)"}  ${where}/${file}:${frame.lineNumber + 1}`
+}
 const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]))
 let total = 0
 // Neither the start nor the end of the process: the load alone.
@@ -94,8 +109,14 @@ profile.samples.forEach((id, i) => {
   total += micros
   byPlace.set(where, (byPlace.get(where) ?? 0) + micros)
   byFile.set(`${where}/${file}`, (byFile.get(`${where}/${file}`) ?? 0) + micros)
-  const name = `${frame.functionName || "(anonymous)"}  ${where}/${file}:${frame.lineNumber + 1}`
-  byFunction.set(name, (byFunction.get(name) ?? 0) + micros)
+  byFunction.set(nameOf(frame), (byFunction.get(nameOf(frame)) ?? 0) + micros)
+  // Once each, however often it calls itself.
+  const names = new Set<string>()
+  for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
+    const ancestor = frames.get(at)
+    if (ancestor !== undefined) names.add(nameOf(ancestor))
+  }
+  for (const name of names) withCalled.set(name, (withCalled.get(name) ?? 0) + micros)
 })
 const show = (title: string, times: ReadonlyMap<string, number>, top: number) => {
   const rows = [...times].sort(([, a], [, b]) => b - a).slice(0, top)
@@ -106,4 +127,5 @@ const show = (title: string, times: ReadonlyMap<string, number>, top: number) =>
 process.stdout.write(`${load.perSecond.toFixed(0)} turns/s, ${cpu.toFixed(2)} ms of CPU a turn\n`)
 show("by package", byPlace, 20)
 show("by file", byFile, Number(values.top))
-show("by function", byFunction, Number(values.top))
+show("by function, by itself", byFunction, Number(values.top))
+show("by function, with all that it calls", withCalled, 2 * Number(values.top))

@@ -109,11 +109,20 @@ const promptCallId = (call: StoredCall, taken: Set<string>): string => {
 /** A name as the OpenAI API takes it: a tool that the model made up may have been called anything. */
 const promptToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || "unknown"
 
-const encoder = new TextEncoder()
+/** How many bytes a text has as UTF-8, without making them: all of a history is measured twice a turn. */
+const utf8Length = (text: string): number => {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    // The two halves of a surrogate pair have two bytes each.
+    if (unit >= 0x80) bytes += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}
 
 /** An estimate from above, at a third of the bytes, so that no tokenizer is needed; and some for the frame of each entry. */
 const estimateTokens = (messages: ReadonlyArray<PromptMessage>): number => {
-  const tokens = (text: string) => encoder.encode(text).length / 3
+  const tokens = (text: string) => utf8Length(text) / 3
   return messages.reduce(
     (sum, message) =>
       sum +

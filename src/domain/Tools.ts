@@ -107,7 +107,9 @@ export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
         const operation = decoded.success
         const missing = "taskId" in operation ? refusal(`There is no task number ${operation.taskId}.`) : neverMissing
         return {
-          execute: Effect.catchTag(carryOut(tasks, userId, operation), "TaskNotFound", () => Effect.succeed(missing)),
+          execute: Effect.suspend(() => carryOut(tasks, userId, operation)).pipe(
+            Effect.catchTag("TaskNotFound", () => Effect.succeed(missing))
+          ),
           folded: { _tag: "Task", operation, missing }
         }
       }

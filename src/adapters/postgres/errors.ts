@@ -69,11 +69,14 @@ export const storageErrors =
     )
 
 /** The same, and gives the operation 20 seconds. */
-export const asStorage = (operation: string) => {
-  const unavailable = new StorageUnavailable({ operation })
-  return <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) =>
+export const asStorage =
+  (operation: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) =>
     effect.pipe(
       storageErrors(operation),
-      Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.fail(unavailable) })
+      // Made when it is needed: an error looks where it is made, which takes longer than all else here.
+      Effect.timeoutOrElse({
+        duration: "20 seconds",
+        orElse: () => Effect.fail(new StorageUnavailable({ operation }))
+      })
     )
-}
