@@ -13,7 +13,14 @@ export const crowd = async (context: Context, turns: number) => {
   const model = await startServer("bench/model.ts", { MODEL_DELAY: "2000" })
   const server = await context.startTurnkeeper(url, { OPENAI_BASE_URL: `${model.url}/v1` })
   await seedTurnkeeper(url, { users, conversations: turns, messages: 4 })
-  const dispatcher = new Agent({ connections: null, pipelining: 1, headersTimeout: 120_000, bodyTimeout: 120_000 })
+  const minutes = 120_000
+  const dispatcher = new Agent({
+    connections: null,
+    pipelining: 1,
+    headersTimeout: minutes,
+    bodyTimeout: minutes,
+    connect: { timeout: minutes }
+  })
   const ask = async (n: number): Promise<boolean> => {
     const { body, statusCode } = await request(`${server.url}/api/v1/users/${userOf(n % users)}/chat`, {
       method: "POST",

@@ -85,6 +85,8 @@ export const serve = (options: ServeOptions) =>
           NodeHttpServer.layer(() => node.server, {
             port: options.port,
             host: options.host,
+            // A crowd that comes at once waits in the kernel, which bounds this itself; Node's 511 would send it away.
+            backlog: 4096,
             gracefulShutdownTimeout: options.gracefulShutdownTimeout
           })
         ),
