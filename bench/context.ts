@@ -1,5 +1,5 @@
 import { startPostgres } from "../test/support/postgres.ts"
-import { type Server, startServer } from "./process.ts"
+import { type Server, startServer, startService } from "./process.ts"
 import { withClient } from "./seed.ts"
 
 /** What the parts of the benchmark share. */
@@ -40,8 +40,7 @@ export const makeContext = async (quick: boolean): Promise<Context> => {
       }),
     modelUrl,
     startTurnkeeper: (databaseUrl, env = {}, flags = []) =>
-      startServer(
-        "src/app/main.ts",
+      startService(
         {
           DATABASE_URL: databaseUrl,
           OPENAI_BASE_URL: modelUrl,

@@ -23,6 +23,14 @@ export interface Server {
 const listening = /listens on (http:\S+)/
 const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }))
 
+const start = /"start": "exec node (.*) (\S+)"/.exec(
+  readFileSync(fileURLToPath(new URL("../package.json", import.meta.url)), "utf8")
+)
+
+/** Starts the service as `npm start` does. */
+export const startService = (env: Record<string, string>, flags: ReadonlyArray<string> = []): Promise<Server> =>
+  startServer(start?.[2] ?? "", env, [...(start?.[1] ?? "").split(" "), ...flags])
+
 /** Starts a program of this repository, and waits for the line that tells its address. */
 export const startServer = (
   program: string,

@@ -4,22 +4,23 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { startPostgres } from "../test/support/postgres.ts"
 import { messagesOf, runLoad, turnOf } from "./load.ts"
-import { startServer } from "./process.ts"
+import { startServer, startService } from "./process.ts"
 import { prepareTurnkeeper, seedTurnkeeper } from "./seed.ts"
 
 /**
- * `npm run profile -- [--program P] [--seconds N] [--warm N] [--top N]`: where the service's CPU time goes while it answers
- * turns, by package, file and function, from V8's sampling profiler.
+ * `npm run profile -- [--seconds N] [--warm N] [--top N] [--messages]`: where the service's CPU time goes while
+ * it answers turns, or pages of messages, by package, file and function, from V8's sampling profiler.
  */
 const { values } = parseArgs({
   options: {
-    program: { type: "string", default: "src/app/main.ts" },
     seconds: { type: "string", default: "10" },
     warm: { type: "string", default: "5" },
-    top: { type: "string", default: "40" }
+    top: { type: "string", default: "40" },
+    messages: { type: "boolean", default: false }
   }
 })
 const population = { users: 500, conversations: 500, messages: 20 }
+const next = (values.messages ? messagesOf : turnOf)(population, 32)
 
 interface Frame {
   readonly functionName: string
@@ -50,21 +51,11 @@ const env = {
   OPENAI_API_KEY: "bench",
   RATE_LIMIT: "off"
 }
-const server = await startServer(values.program, env, ["--cpu-prof", `--cpu-prof-dir=${folder}`])
+const server = await startService(env, ["--cpu-prof", `--cpu-prof-dir=${folder}`])
 await seedTurnkeeper(postgres.url, population)
-await runLoad(
-  server.url,
-  32,
-  Number(values.warm),
-  (process.env["KIND"] === "messages" ? messagesOf : turnOf)(population, 32)
-)
+await runLoad(server.url, 32, Number(values.warm), next)
 const before = server.cpuMillis()
-const load = await runLoad(
-  server.url,
-  32,
-  Number(values.seconds),
-  (process.env["KIND"] === "messages" ? messagesOf : turnOf)(population, 32)
-)
+const load = await runLoad(server.url, 32, Number(values.seconds), next)
 const cpu = (server.cpuMillis() - before) / load.requests
 const loadEnd = performance.now()
 await server.stop()

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { demoOf } from "../../test/support/service.ts"
 import type { Context } from "../context.ts"
 import { median, runLoad, turnOf } from "../load.ts"
-import { type Server, startServer } from "../process.ts"
+import { type Server, startServer, startService } from "../process.ts"
 import { absoluteRow, ratioRow } from "../report.ts"
 import { prepareTurnkeeper, seedTurnkeeper } from "../seed.ts"
 
@@ -56,7 +56,7 @@ export const instances = async (context: Context, rounds: number, seconds: numbe
 
 /** The embedded database with the offline model. */
 export const embedded = async (context: Context, rounds: number, seconds: number) => {
-  const server = await startServer("src/app/main.ts", { RATE_LIMIT: "off" })
+  const server = await startService({ RATE_LIMIT: "off" })
   const { token, user } = demoOf(server.banner())
   const measure = (time: number) =>
     runLoad(server.url, 8, time, () => ({
@@ -91,8 +91,8 @@ export const start = async (context: Context, rounds: number) => {
     const folder = mkdtempSync(join(tmpdir(), "turnkeeper-bench-data-"))
     const creation = await once(startServer("bench/pglite.ts", { DATA_DIR: join(folder, "bare") }))
     const data = { DATA_DIR: join(folder, "data") }
-    fresh.push([await once(startServer("src/app/main.ts", data)), creation])
-    reopened.push(await once(startServer("src/app/main.ts", data)))
+    fresh.push([await once(startService(data)), creation])
+    reopened.push(await once(startService(data)))
     rmSync(folder, { recursive: true, force: true })
     context.progress(
       `round ${round + 1} of ${rounds}: ready on PostgreSQL in ${postgres.at(-1)?.toFixed(0)} ms, embedded fresh ${fresh.at(-1)?.[0].toFixed(0)} (PGlite alone ${creation.toFixed(0)}), reopened ${reopened.at(-1)?.toFixed(0)}`
