@@ -59,6 +59,8 @@ export const long = async (context: Context) => {
   const server = await context.startTurnkeeper(url)
   await seedTurnkeeper(url, { users: 1, conversations: 1, messages }, 0)
   await seedTurnkeeper(url, { users: 1, conversations: 1, messages: 10 }, 1)
+  // Nothing is said in this one: its pages are alike.
+  await seedTurnkeeper(url, { users: 1, conversations: 1, messages }, 2)
   // The lists are those of a user of its own; the expression for a conversation's user is `c % users`, so an odd first.
   await seedTurnkeeper(url, { users: 2, conversations: 2 * entries, messages: 2 }, 1001)
   await seedTasks(url, 2, entries)
@@ -77,7 +79,7 @@ export const long = async (context: Context) => {
   context.progress("the long conversation is done; now the last pages")
   const lists = [
     ["conversations", "conversations?limit=50", entries],
-    ["messages", `conversations/${conversationOf(0)}/messages?limit=50`, messages],
+    ["messages", `conversations/${conversationOf(2)}/messages?limit=50`, messages],
     ["tasks", "tasks?limit=50", entries]
   ] as const
   for (const [name, path, length] of lists) {
