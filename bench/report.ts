@@ -119,6 +119,7 @@ export const chart = (groups: ReadonlyArray<{ readonly title: string; readonly b
     y += 12
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img">
+<title>turnkeeper beside the same service written by hand</title>
 <style>
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600 }

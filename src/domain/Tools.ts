@@ -17,7 +17,7 @@ const argumentsLimit = 64 * 1024
 export interface PreparedCall {
   /** Carries it out. Whatever the model wrote, there is a result; only a store out of reach fails. */
   readonly execute: Effect.Effect<CallResult, StorageUnavailable>
-  /** The same as a value, where it is no more than an operation on tasks, or was refused. */
+  /** The same as a value, where it is no more than an operation on tasks, or was refused. Whoever changes `execute` drops it. */
   readonly folded?: FoldedCall
 }
 

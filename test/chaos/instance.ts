@@ -1,4 +1,6 @@
-import { NodeRuntime } from "@effect/platform-node"
+// As the service itself does.
+import "effect/schema/SchemaJITCompiler/enable"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit, Layer, Predicate, References } from "effect"
 import * as Config from "../../src/app/Config.ts"
 import * as Service from "../../src/app/Service.ts"
@@ -12,6 +14,8 @@ import { stoppedLine } from "./stops.ts"
  * CHAOS_CLOCK="60000": by so many milliseconds the clock is ahead.
  * CHAOS_STOP="after step 2": before or after the second call of that operation of the store; "within" a step is behind
  * its tools, and just before its commit.
+ * CHAOS_STEPPED: a step is a transaction in which its calls are carried out one by one, as for tools of an application's
+ * own, and not one statement.
  */
 
 const wrong = Number(process.env["CHAOS_CLOCK"] ?? 0)
@@ -65,7 +69,8 @@ const stoppingRepo = Layer.effect(
       step: (claim, request, work, leaseMillis) => {
         // Within one statement there is no place to stop at: a step that may stop is carried out call by call.
         const execute = Effect.tap(work.execute, () => (stopsAt("within", "step") ? stop : Effect.void))
-        return stopping("step")(repo.step(claim, request, where === "within" ? { execute } : work, leaseMillis))
+        const stepped = where === "within" || process.env["CHAOS_STEPPED"] !== undefined
+        return stopping("step")(repo.step(claim, request, stepped ? { execute } : work, leaseMillis))
       },
       complete: (...args) => stopping("complete")(repo.complete(...args)),
       fail: (...args) => stopping("fail")(repo.fail(...args)),

@@ -19,7 +19,7 @@ import { makeNetwork } from "./proxy.ts"
 import { stoppedLine, stops } from "./stops.ts"
 
 /**
- * `npm run chaos -- [--scale N] [--seed N] [--only NAMES] [--minutes N]`: real processes of the service on a real PostgreSQL
+ * `npm run chaos -- [--scale N] [--seed N] [--only NAMES] [--stepped] [--minutes N]`: real processes of the service on a real PostgreSQL
  * (fsync on), a stand-in for the model, and a network in front of both; clients that retry until they know; and each fault
  * as often as the table says, times the scale. Then a checker reads the database and asks again.
  */
@@ -28,6 +28,7 @@ const { values } = parseArgs({
     scale: { type: "string", default: "1" },
     seed: { type: "string", default: "1" },
     only: { type: "string" },
+    stepped: { type: "boolean", default: false },
     minutes: { type: "string", default: "120" }
   }
 })
@@ -161,11 +162,13 @@ const run = Effect.gen(function* () {
     TURN_TIMEOUT: "8 seconds",
     SHUTDOWN_GRACE: "5 seconds"
   }
-  /** Starts an instance, whose clock may be wrong by a minute; while the database is away it cannot, and tries again. */
+  let launched = 0
+  /** Starts an instance, of which every second carries out a step call by call (all of them if `stepped`), whose clock may be wrong by a minute; while the database is away it cannot, and tries again. */
   const launch = (more: Record<string, string> = {}) => {
     const clock = clockOffset()
+    const stepped = values.stepped || launched++ % 2 === 0 ? { CHAOS_STEPPED: "1" } : {}
     const attempt: Effect.Effect<Service, never, Scope.Scope> = Effect.catchCause(
-      Effect.timeout(start({ ...env, CHAOS_CLOCK: clock, ...more }, entryPoint), "30 seconds"),
+      Effect.timeout(start({ ...env, CHAOS_CLOCK: clock, ...stepped, ...more }, entryPoint), "30 seconds"),
       () =>
         Effect.delay(
           Effect.suspend(() => attempt),

@@ -9,7 +9,13 @@ import { Console, Effect } from "effect"
 interface Bug {
   readonly name: string
   /** The part of the chaos that is to find it, and what it is to see, where PostgreSQL makes the difference; else the simulation is. */
-  readonly chaos?: { readonly only: string; readonly scale: number; readonly sees: string }
+  readonly chaos?: {
+    readonly only: string
+    readonly scale: number
+    readonly sees: string
+    /** Whether each step is a transaction of several statements. */
+    readonly stepped?: boolean
+  }
   readonly file: string
   readonly from: string
   readonly to: string
@@ -82,7 +88,7 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "no lock order",
-    chaos: { only: "calm", scale: 0.5, sees: "deadlocks" },
+    chaos: { only: "calm", scale: 0.5, sees: "deadlocks", stepped: true },
     file: "src/adapters/postgres/migrations.ts",
     from: "perform 1 from user_counters u where u.user_id = p_user for no key update;",
     to: "perform 1;"
@@ -118,6 +124,7 @@ const hunt = (bug: Bug): string | undefined => {
     )
     if (bug.chaos !== undefined) {
       const args = ["test/chaos/main.ts", "--only", bug.chaos.only, "--scale", String(bug.chaos.scale)]
+      if (bug.chaos.stepped === true) args.push("--stepped")
       const { stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: "utf8" })
       const { sees } = bug.chaos
       const broken = stdout.split("\n").filter((line) => line.startsWith("BROKEN"))

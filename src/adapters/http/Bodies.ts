@@ -45,8 +45,8 @@ export const messageEntry =
     turn_status: message.turnStatus,
     role: message.role,
     content: message.content,
-    created_at: DateTime.formatIso(message.createdAt),
-    tool_calls: message.calls.map((call) => toolCallEntry(toToolCall(userId, call)))
+    tool_calls: message.calls.map((call) => toolCallEntry(toToolCall(userId, call))),
+    created_at: DateTime.formatIso(message.createdAt)
   })
 
 export const conversationCursor = Schema.encodeSync(ConversationCursor)

@@ -28,6 +28,9 @@ export interface Options {
   readonly silenceMillis?: number
 }
 
+/** The most that one row may hold, in bytes: a history of long lists exceeds the client's 16 MiB, which ends the connection. */
+const maxMessageSize = 64 * 1024 * 1024
+
 /**
  * A pool of connections on which statements of different fibers are pipelined. A connection on which nothing answers any
  * more is given up: the client by itself would go on using one that has silently gone.
@@ -38,6 +41,7 @@ export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClie
     applicationName: "turnkeeper",
     maxConnections: options.connections,
     multiplex: true,
+    maxMessageSize,
     prepare: options.prepare,
     stream: () => watched(connect(options.url), options.silenceMillis ?? 15_000),
     // A plan that was made while a table was empty would scan it whole until the next analyze: hence enable_seqscan.

@@ -627,7 +627,7 @@ const functions = [
     p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
     p_arguments text[], p_kinds text[], p_numbers int[], p_titles text[], p_describes text[], p_descriptions text[],
     inout results text[], inout statuses text[], out outcome text, out seq int)
-  language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  language plpgsql set enable_seqscan = off set lock_timeout = '200ms' as $$
   declare v_result text; v_status text;
   begin
     outcome := turn_step_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
