@@ -8,8 +8,8 @@ import type { StoredMessage } from "../../ports/ConversationRepo.ts"
 import { ConversationCursor, MessageCursor, TaskCursor } from "./Parameters.ts"
 
 /*
- * Pages in the form in which they are sent. The types are those of the schemas, so neither can go its own way; but to
- * encode a page by its schema takes five times as long as all the rest of a request.
+ * Pages in the form in which they are sent. The types are those of the schemas, so neither can go its own way; but a page
+ * that is encoded by its schema takes half as much CPU again for its request.
  */
 
 export const conversationEntry = (conversation: Conversation): typeof Conversation.Encoded => ({

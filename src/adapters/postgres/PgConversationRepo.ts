@@ -133,6 +133,7 @@ const decodeMessages = Schema.decodeUnknownSync(
       turn_status: TurnStatus,
       role: Schema.Literals(["user", "assistant"]),
       content: Schema.String,
+      // As the driver reads it: a schema with a transformation in it is not compiled.
       created_at: Schema.Date,
       ...callColumns
     })
