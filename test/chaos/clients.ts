@@ -232,7 +232,8 @@ export class Clients {
     const detail = String(json.detail)
     const expected = entry.refused
       ? detail.includes("refused the message") || (this.manners.deadly && detail.includes("attempted too often"))
-      : entry.contended || (this.manners.deadly && detail.includes("attempted too often"))
+      : (entry.contended && json.error.code === "model_failed") ||
+        (this.manners.deadly && detail.includes("attempted too often"))
     // A failure that was seen once may be seen again at any time.
     if (!expected && entry.failures.length === 0) this.broken.push(`${entry.key} of ${entry.user} failed: ${text}`)
     const { request_id: _, ...stored } = json
