@@ -48,10 +48,42 @@ export const layer: Layer.Layer<ModelBreaker> = Layer.effect(
       }),
       Effect.forkScoped({ startImmediately: true })
     )
+    // While calls succeed there is nothing to ask the breaker and nothing that it would remember: two thirds of what it costs.
+    let troubled = false
+    const record = (settled: Effect.Effect<Completion, ModelFailed>) =>
+      Effect.flatMap(breaker.state(key), (state) =>
+        state._tag === "Closed"
+          ? breaker
+              .execute(settled, { key, classify: outcomeOf })
+              .pipe(Effect.catchTag("CircuitBreakerError", () => settled))
+          : settled
+      )
+    const watched = (call: Effect.Effect<Completion, ModelFailed>) =>
+      Effect.flatMap(Effect.exit(call), (exit) => {
+        switch (outcomeOf(exit)._tag) {
+          case "Failure":
+            return Effect.ensuring(
+              record(exit),
+              Effect.sync(() => {
+                troubled = true
+              })
+            )
+          case "Success":
+            if (!troubled) return exit
+            troubled = false
+            return record(exit)
+          case "Ignored":
+            return exit
+        }
+      })
     return ModelBreaker.of({
       guard: (call) =>
-        Effect.flatMap(breaker.state(key), (state) =>
-          breaker.execute(state._tag === "Closed" ? call : probing(call), { key, classify: outcomeOf })
+        Effect.suspend(() =>
+          troubled
+            ? Effect.flatMap(breaker.state(key), (state) =>
+                state._tag === "Closed" ? watched(call) : breaker.execute(probing(call), { key, classify: outcomeOf })
+              )
+            : watched(call)
         ).pipe(Effect.catchTag("CircuitBreakerError", () => Effect.fail(new ModelFailed({ reason: "unavailable" }))))
     })
   })

@@ -12,7 +12,8 @@ import {
   Latch,
   Layer,
   Schedule,
-  Scope
+  Scope,
+  Semaphore
 } from "effect"
 import {
   type Claim,
@@ -33,6 +34,8 @@ import { leaseMillis, turnPolicy } from "./TurnPolicy.ts"
 const renewEvery = Duration.seconds(5)
 const recoverEvery = Duration.seconds(2)
 const recoverAtOnce = 10
+/** A crowd begins one by one: whoever only reads must not wait behind all of it for the database. */
+const beginningsAtOnce = 16
 const pollEvery = Duration.millis(250)
 const sweepEvery = Duration.hours(1)
 /** How long the key of a deleted conversation is remembered. */
@@ -94,6 +97,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     const policy = turnPolicy(settings)
     const scope = yield* Effect.scope
 
+    const gate = yield* Semaphore.make(beginningsAtOnce)
     const beginnings = yield* FiberSet.make<unknown, unknown>()
     const fibers = yield* FiberMap.make<TurnId, void, never>()
     const running = new Map<TurnId, RunningTurn>()
@@ -227,7 +231,12 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       )
 
     const admit = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E | ShuttingDown> =>
-      Effect.flatMap(ready, () => Effect.flatMap(FiberSet.run(beginnings, Effect.scoped(beginning)), Fiber.join))
+      Effect.flatMap(ready, () =>
+        Effect.flatMap(
+          FiberSet.run(beginnings, Effect.scoped(gate.withPermit(Effect.andThen(ready, beginning)))),
+          Fiber.join
+        )
+      )
 
     yield* inBackground("Renewing leases", renewEvery, renew)
     yield* inBackground("Taking up abandoned turns", recoverEvery, recover)
