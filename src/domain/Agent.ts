@@ -217,16 +217,21 @@ const persist = Effect.fnUntraced(function* (
 
 /**
  * A model's answer has been paid for: the store may be away for a while before it is given up. Each operation may be sent
- * again as it was.
+ * again as it was, and is when it has not been answered for so long that it never may be.
  */
 const patiently = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>
   operation.pipe(
-    retryFailed({ schedule: Schedule.jittered(Schedule.exponential("100 millis", 1.6)), times: 8 }),
     Effect.timeoutOrElse({
-      duration: "30 seconds",
+      duration: "12 seconds",
       orElse: () => Effect.fail(new StorageUnavailable({ operation: "Agent.run" }))
-    })
+    }),
+    retryFailed({ schedule: storePatience })
   )
+
+const storePatience = Schedule.exponential("100 millis", 1.6).pipe(
+  Schedule.jittered,
+  Schedule.upTo({ times: 8, duration: "18 seconds" })
+)
 
 /** An answer that is cut in the middle of its tool calls, or says nothing, is none. */
 const usable = (completion: Completion): Effect.Effect<Completion, ModelFailed> =>

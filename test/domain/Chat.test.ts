@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Logger, Option, Scope } from "effect"
+import { Deferred, Duration, Effect, Fiber, Latch, Logger, Option, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import type { Chat, ChatError } from "../../src/domain/Chat.ts"
@@ -825,6 +825,65 @@ describe("Turns", () => {
       })
       yield* TestClock.adjust("30 seconds")
       yield* until(Effect.map(talk(turn.claim.conversationId), (rows) => rows.length === 2))
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("asks a store again that has not answered for twelve seconds, and completes the turn once", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      let asked = 0
+      const { chat } = yield* Effect.provideService(instance([says("Hi.")]), ConversationRepo, {
+        ...repo,
+        // It is carried out, and the answer does not come.
+        complete: (claim, request) =>
+          Effect.suspend(() =>
+            asked++ === 0 ? Effect.andThen(repo.complete(claim, request), Effect.never) : repo.complete(claim, request)
+          )
+      })
+      const fiber = yield* Effect.forkChild(chat.send(message("Hello")))
+      yield* until(Effect.sync(() => asked === 1))
+      yield* TestClock.adjust("13 seconds")
+      const reply = replyOf(yield* Fiber.join(fiber))
+      assert.strictEqual(asked, 2)
+      assert.deepStrictEqual(yield* talk(reply.conversationId), [
+        ["user", "Hello"],
+        ["assistant", "Hi."]
+      ])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("begins no more than sixteen turns at once, and none that waits for that once it shuts down", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const open = yield* Latch.make()
+      let begun = 0
+      const { chat, turns } = yield* Effect.provideService(
+        instance(Array.from({ length: 16 }, () => says("Hi."))),
+        ConversationRepo,
+        {
+          ...repo,
+          begin: (request, rules) => {
+            begun++
+            return Effect.andThen(open.await, repo.begin(request, rules))
+          }
+        }
+      )
+      const fibers = yield* Effect.forEach(Array.from({ length: 40 }), () =>
+        Effect.forkChild(Effect.result(chat.send(message("Hello"))))
+      )
+      yield* until(Effect.sync(() => begun === 16))
+      const draining = yield* Effect.forkChild(turns.drain)
+      yield* open.open
+      const results = yield* Effect.forEach(fibers, Fiber.join)
+      yield* Fiber.join(draining)
+      assert.strictEqual(begun, 16)
+      const answered = results.filter(Result.isSuccess)
+      const refused = results.filter(Result.isFailure).map((result) => result.failure._tag)
+      assert.strictEqual(answered.length, 16)
+      assert.deepStrictEqual(
+        refused,
+        Array.from({ length: 24 }, () => "ShuttingDown")
+      )
     }).pipe(Effect.provide(repositories))
   )
 
