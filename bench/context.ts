@@ -1,4 +1,7 @@
+import { Effect } from "effect"
+import type { Plan } from "../test/support/plans.ts"
 import { startPostgres } from "../test/support/postgres.ts"
+import { explainEverything } from "../test/support/statements.ts"
 import { type Server, startServer, startService } from "./process.ts"
 import { withClient } from "./seed.ts"
 
@@ -8,6 +11,8 @@ export interface Context {
   /** A new database on the one server. */
   readonly database: (name: string) => Promise<string>
   readonly dropDatabase: (name: string) => Promise<void>
+  /** How everything is carried out that the service ever asks of such a database, once it is filled. */
+  readonly explain: (databaseUrl: string) => Promise<ReadonlyArray<Plan>>
   /** The model that answers at once. */
   readonly modelUrl: string
   /** Starts the service on a database, with the model that answers at once unless told otherwise. */
@@ -38,6 +43,7 @@ export const makeContext = async (quick: boolean): Promise<Context> => {
       withClient(postgres.url, async (client) => {
         await client.query(`drop database ${name} with (force)`)
       }),
+    explain: (url) => Effect.runPromise(Effect.scoped(explainEverything(postgres, url))),
     modelUrl,
     startTurnkeeper: (databaseUrl, env = {}, flags = []) =>
       startService(

@@ -7,7 +7,7 @@ import { crowd } from "./parts/crowd.ts"
 import { peers } from "./parts/peers.ts"
 import { embedded, instances, start } from "./parts/processes.ts"
 import { large, long } from "./parts/size.ts"
-import { chart, gross, type Row, type TurnCost, table, turnTable } from "./report.ts"
+import { chart, gross, planPage, planTable, type Row, type TurnCost, table, turnTable } from "./report.ts"
 
 /**
  * `npm run bench -- [--quick] [--only peers,long,crowd,instances,embedded,start,large] [--write]`: all that is promised of
@@ -40,7 +40,8 @@ const compared = wanted("peers") ? await peers(context, rounds, seconds) : undef
 rows.push(...(compared?.rows ?? []))
 if (wanted("crowd")) rows.push(...(await crowd(context, 5000)))
 if (wanted("long")) rows.push(...(await long(context)))
-if (wanted("large")) rows.push(...(await large(context, Number(values.conversations))))
+const sized = wanted("large") ? await large(context, Number(values.conversations)) : undefined
+rows.push(...(sized?.rows ?? []))
 if (wanted("instances")) rows.push(...(await instances(context, rounds, seconds)))
 if (wanted("embedded")) rows.push(...(await embedded(context, rounds, seconds)))
 if (wanted("start")) rows.push(...(await start(context, rounds)))
@@ -59,6 +60,7 @@ const report = (rows: ReadonlyArray<Row>, turns: ReadonlyArray<TurnCost> | undef
     `On ${machine}, shared by everything.`
   ].join("\n")
 print(report(rows, compared?.turns))
+if (sized !== undefined) print(`\n${planTable(sized.plans)}`)
 if (values.write) {
   // What was not measured now stays as it was.
   const kept = recorded.rows.map((before) => rows.find((row) => row.what === before.what) ?? before)
@@ -66,6 +68,7 @@ if (values.write) {
   const turns = compared?.turns ?? recorded.turns
   writeFileSync(docs("performance.json"), `${JSON.stringify({ machine, rows: all, turns }, null, 2)}\n`)
   if (compared !== undefined) writeFileSync(docs("performance.svg"), chart(compared.charts))
+  if (sized !== undefined) writeFileSync(docs("plans.md"), planPage(sized.plans, Number(values.conversations)))
   const [before, , after] = readFileSync(docs("performance.md"), "utf8").split(mark)
   writeFileSync(docs("performance.md"), [before, `\n${report(all, turns)}\n`, after].join(mark))
 }

@@ -1,3 +1,5 @@
+import type { Plan } from "../test/support/plans.ts"
+
 /** One measured figure beside its target. */
 export interface Row {
   readonly what: string
@@ -84,6 +86,51 @@ export const turnTable = (costs: ReadonlyArray<TurnCost>): string =>
       (cost) =>
         `| ${cost.name} | ${cost.perSecond.toFixed(0)} | ${cost.p50.toFixed(1)} ms | ${cost.p95.toFixed(1)} ms | ${cost.p99.toFixed(1)} ms | ${cost.cpuMillis.toFixed(2)} ms | ${cost.peakMiB.toFixed(0)} MiB | ${cost.statements.toFixed(1)} | ${cost.roundTrips.toFixed(1)} |`
     )
+  ].join("\n")
+
+/** Statements that differ in their spaces only are one. */
+const oneLine = (query: string) => query.replaceAll(/\s+/g, " ").trim()
+
+/** Each statement with the indexes that it goes by, as a table of Markdown: the plan that touched most pages of each. */
+export const planTable = (plans: ReadonlyArray<Plan>): string => {
+  const byQuery = Map.groupBy(plans, (plan) => oneLine(plan.query))
+  const rows = [...byQuery].map(([query, same]) => {
+    const most = same.reduce((a, b) => (a.pages >= b.pages ? a : b))
+    const indexes = new Set(same.flatMap((plan) => plan.nodes.flatMap((node) => node.index ?? [])))
+    const scans = new Set(
+      same.flatMap((plan) => plan.nodes.flatMap((node) => (node.type === "Seq Scan" ? [node.relation ?? ""] : [])))
+    )
+    const short = query.length > 110 ? `${query.slice(0, 109)}…` : query
+    return { query: short.replaceAll("|", "\\|"), times: same.length, pages: most.pages, indexes, scans }
+  })
+  return [
+    "| statement | times | pages at most | indexes | read whole |",
+    "|---|---|---|---|---|",
+    ...rows
+      .sort((a, b) => b.pages - a.pages)
+      .map(
+        ({ indexes, pages, query, scans, times }) =>
+          `| \`${query}\` | ${times} | ${pages} | ${[...indexes].sort().join(", ")} | ${[...scans].join(", ")} |`
+      )
+  ].join("\n")
+}
+
+/** The same as a page of the documentation. */
+export const planPage = (plans: ReadonlyArray<Plan>, conversations: number): string =>
+  [
+    "# Plans",
+    "",
+    `How PostgreSQL 18 carries out everything that is ever asked of it, statements inside of functions included, in a
+database of ${conversations.toLocaleString("en")} conversations and ${(conversations * 10).toLocaleString("en")} messages: what \`explain (analyze, buffers)\` says, taken by
+\`auto_explain\`. A page has 8 KiB. Two tables are read whole: that of the
+migrations, which has a row for each, and once an hour that of the rate limits, which has a row for each user of the last hour.`,
+    "",
+    "```sh",
+    "npm run bench -- --only large --write",
+    "```",
+    "",
+    planTable(plans),
+    ""
   ].join("\n")
 
 /** A bar of a chart. */

@@ -1,7 +1,9 @@
+import type { Plan } from "../../test/support/plans.ts"
+import { scannedBy } from "../../test/support/statements.ts"
 import type { Context } from "../context.ts"
 import { median, timed } from "../load.ts"
 import type { Server } from "../process.ts"
-import { ratioRow } from "../report.ts"
+import { absoluteRow, type Row, ratioRow } from "../report.ts"
 import { conversationOf, prepareTurnkeeper, seedTasks, seedTurnkeeper, tokenOf, userOf } from "../seed.ts"
 
 interface Case {
@@ -127,12 +129,16 @@ const lastCursor = async (server: Server, user: number, path: string): Promise<s
 }
 
 /** A turn and a page of each list, in a large database against a small one. */
-export const large = async (context: Context, conversations: number) => {
+export const large = async (
+  context: Context,
+  conversations: number
+): Promise<{ readonly rows: ReadonlyArray<Row>; readonly plans: ReadonlyArray<Plan> }> => {
   const small = 1000
   const perUser = 10
-  const serverOf = async (name: string, count: number): Promise<Server> => {
+  const urls = { large: await context.database("large"), small: await context.database("small") }
+  const serverOf = async (name: "large" | "small", count: number): Promise<Server> => {
     const users = count / perUser
-    const url = await context.database(name)
+    const url = urls[name]
     await prepareTurnkeeper(url, users)
     const server = await context.startTurnkeeper(url)
     const begun = performance.now()
@@ -152,7 +158,7 @@ export const large = async (context: Context, conversations: number) => {
   const cases = (kind: (server: Server, user: (n: number) => number) => Case) =>
     compare(kind(servers[0], userIn(conversations)), kind(servers[1], userIn(small)), times)
   const words = `in ${conversations.toLocaleString("en")} conversations and ${(conversations * 10).toLocaleString("en")} messages against ${small.toLocaleString("en")} conversations`
-  const rows = [
+  const rows: Array<Row> = [
     row(`a turn ${words}`, 1.3, await cases((server, user) => turnIn(server, user, user))),
     row(
       "— a page of conversations",
@@ -169,7 +175,20 @@ export const large = async (context: Context, conversations: number) => {
     row("— a page of tasks", 1.3, await cases((server, user) => pageOf(server, user, () => "tasks?limit=20")))
   ]
   for (const server of servers) await server.stop()
+  context.progress("the plans of every statement in the large database")
+  const plans = await context.explain(urls.large)
+  const scanning = plans.filter((plan) => scannedBy(plan).length > 0)
+  rows.push(
+    absoluteRow(
+      "— plans that read a table from end to end",
+      scanning.length,
+      "",
+      "at most",
+      0,
+      `of ${plans.length}, which touch ${Math.max(...plans.map((plan) => plan.pages))} pages at most`
+    )
+  )
   await context.dropDatabase("small")
   await context.dropDatabase("large")
-  return rows
+  return { rows, plans }
 }

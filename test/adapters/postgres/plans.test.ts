@@ -1,128 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Layer, Option, Redacted } from "effect"
-import {
-  conversationOf,
-  prepareTurnkeeper,
-  seedTasks,
-  seedTurnkeeper,
-  tokenOf,
-  withClient
-} from "../../../bench/seed.ts"
-import * as BetterAuth from "../../../src/adapters/better-auth/BetterAuth.ts"
+import { Effect, Redacted } from "effect"
+import { prepareTurnkeeper, seedTasks, seedTurnkeeper } from "../../../bench/seed.ts"
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
-import { uuidV7 } from "../../../src/domain/Ids.ts"
-import { ConversationId, MessageId, ToolCallId, TurnId } from "../../../src/domain/model/Conversation.ts"
-import { TaskId } from "../../../src/domain/model/Task.ts"
-import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
-import { UserId } from "../../../src/domain/model/User.ts"
-import { Auth } from "../../../src/ports/Auth.ts"
-import { type BeginRequest, type ClaimedTurn, ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
-import { TaskTools } from "../../../src/ports/TaskTools.ts"
-import { repositories } from "../../support/database.ts"
-import { explainAll, plansIn } from "../../support/plans.ts"
 import { startPostgres } from "../../support/postgres.ts"
-
-const policy = { leaseMillis: 15_000, historyMessages: 20, maxAttempts: 3, turnsPerMinute: 60 }
-const usage = { promptTokens: 1, completionTokens: 1 }
-const ada = UserId.make("user0")
-const long = ConversationId.make(conversationOf(0))
-
-const request = Effect.fnUntraced(function* (more: Partial<BeginRequest> = {}) {
-  return {
-    userId: ada,
-    turnId: TurnId.make(yield* uuidV7),
-    holder: yield* uuidV7,
-    idempotencyKey: Option.some(IdempotencyKey.make(yield* uuidV7)),
-    fingerprint: "[]",
-    conversationId: Option.some(long),
-    newConversationId: ConversationId.make(yield* uuidV7),
-    title: "Chat",
-    messageId: MessageId.make(yield* uuidV7),
-    content: "Hello",
-    context: { userName: "Ada" },
-    begun: false,
-    ...more
-  } satisfies BeginRequest
-})
-
-const claim = Effect.fnUntraced(function* (more: Partial<BeginRequest> = {}) {
-  const repo = yield* ConversationRepo
-  const outcome = yield* repo.begin(yield* request(more), policy)
-  return outcome._tag === "Claimed" ? outcome.turn : assert.fail(outcome._tag)
-})
-
-const step = Effect.fnUntraced(function* ({ claim, steps }: ClaimedTurn, folded: boolean) {
-  const repo = yield* ConversationRepo
-  const tasks = yield* TaskTools
-  const work = {
-    execute: Effect.map(tasks.add(ada, { title: "Milk", description: null }), () => [
-      { status: "success", result: "{}" } as const
-    ]),
-    ...(folded && {
-      folded: {
-        tasks,
-        calls: [
-          {
-            _tag: "Task",
-            operation: { _tag: "List", status: "pending", limit: 100 },
-            missing: { status: "error", result: "{}" }
-          } as const
-        ]
-      }
-    })
-  }
-  const call = { id: ToolCallId.make(yield* uuidV7), providerCallId: "1", toolName: "a_task", arguments: "{}" }
-  const outcome = yield* repo.step(claim, { steps, content: "", usage, calls: [call] }, work, policy.leaseMillis)
-  assert.strictEqual(outcome._tag, "Committed")
-})
-
-/** Everything that is ever asked of the database. */
-const everything = Effect.fnUntraced(function* (token: string) {
-  const repo = yield* ConversationRepo
-  const tasks = yield* TaskTools
-  yield* (yield* Auth).authenticate(Redacted.make(token))
-
-  const turn = yield* claim()
-  yield* step(turn, true)
-  yield* step({ ...turn, steps: 1 }, false)
-  const messageId = MessageId.make(yield* uuidV7)
-  const reply = { messageId, content: "Hi", response: "{}", usage }
-  yield* repo.renew([turn.claim], policy.leaseMillis)
-  yield* repo.settled([turn.claim], policy.leaseMillis)
-  assert.strictEqual((yield* repo.complete(turn.claim, { ...reply, steps: 2 }))._tag, "Completed")
-  const failing = yield* request({ conversationId: Option.none() })
-  const failed = yield* claim(failing)
-  yield* repo.fail(failed.claim, { steps: 0, failure: { code: "model_failed" }, retryable: true, usage })
-  const again = yield* repo.begin({ ...failing, holder: yield* uuidV7 }, policy)
-  assert.strictEqual(again._tag, "Claimed")
-  yield* repo.handBack([failed.claim])
-  yield* repo.abandoned(10, policy.leaseMillis)
-  yield* repo.expireLeases
-  yield* repo.takeUp(failed.claim, yield* uuidV7, policy)
-
-  const page = { limit: 50, after: Option.none() }
-  const cursor = Option.some({ updatedAt: yield* DateTime.now, id: ConversationId.make(conversationOf(100)) })
-  for (const after of [Option.none(), cursor]) yield* repo.list(ada, { limit: 50, after })
-  yield* repo.get(ada, long)
-  yield* repo.rename(ada, long, "Long")
-  for (const order of ["asc", "desc"] as const) {
-    yield* repo.messages(ada, long, { ...page, order })
-    yield* repo.messages(ada, long, { limit: 50, order, after: Option.some(2000) })
-  }
-  for (const status of ["all", "pending"] as const) yield* tasks.list(ada, { ...page, status })
-  const { id } = yield* tasks.add(ada, { title: "Bread", description: null })
-  yield* tasks.list(ada, { ...page, status: "all", after: Option.some(TaskId.make(50)) })
-  yield* tasks.get(ada, id)
-  yield* tasks.update(ada, id, { title: "Rye bread" })
-  yield* tasks.complete(ada, id)
-  yield* tasks.remove(ada, id)
-  yield* repo.remove(ada, failed.claim.conversationId)
-  yield* repo.eraseUser(UserId.make("user7"))
-  yield* repo.check
-})
-
-/** Read whole on purpose: the one row of the latest migration is sought among all. */
-const small = new Set(["turnkeeper_migrations"])
+import { explainEverything, scannedBy } from "../../support/statements.ts"
 
 describe("plans", () => {
   it.live(
@@ -133,37 +14,14 @@ describe("plans", () => {
           Effect.promise(() => startPostgres(18)),
           ({ stop }) => Effect.promise(stop)
         )
-        const options = { url: Redacted.make(server.url), connections: 1, prepare: true }
-        yield* PgDatabase.migrate(options)
+        yield* PgDatabase.migrate({ url: Redacted.make(server.url), connections: 1, prepare: true })
         yield* Effect.promise(async () => {
           await prepareTurnkeeper(server.url, 100)
           await seedTurnkeeper(server.url, { users: 100, conversations: 1, messages: 5000 })
           await seedTurnkeeper(server.url, { users: 100, conversations: 1999, messages: 20 }, 1)
           await seedTasks(server.url, 100, 100)
-          await withClient(server.url, (client) => client.query(explainAll("postgres").join(";")))
         })
-        let log = ""
-        server.onLog((text) => {
-          log += text
-        })
-        const auth = BetterAuth.layer({ names: BetterAuth.defaultNames, secret: Option.none(), requireSigned: false })
-        const adapters = Layer.provide(Layer.merge(repositories, auth), PgDatabase.layer(options))
-        // Once before, or the pages of the catalogs would count that every connection reads at its first statements.
-        yield* Effect.provide(
-          Effect.andThen(
-            everything(tokenOf(0)),
-            Effect.suspend(() => {
-              log = ""
-              return everything(tokenOf(1))
-            })
-          ),
-          adapters
-        )
-        const ended = "the last statement"
-        yield* Effect.promise(() => withClient(server.url, (client) => client.query(`select '${ended}'`)))
-        while (!log.includes(ended)) yield* Effect.sleep("20 millis")
-
-        const plans = plansIn(log)
+        const plans = yield* explainEverything(server, server.url)
         const tables = new Set(plans.flatMap((plan) => plan.nodes.flatMap((node) => node.relation ?? [])))
         assert.includeMembers(
           [...tables],
@@ -180,9 +38,9 @@ describe("plans", () => {
           ]
         )
         assert.isAbove(plans.length, 100)
-        for (const { nodes, pages, query } of plans) {
-          const scanned = nodes.filter((node) => node.type === "Seq Scan" && !small.has(node.relation ?? ""))
-          assert.deepStrictEqual(scanned, [], query)
+        for (const plan of plans) {
+          const { nodes, pages, query } = plan
+          assert.deepStrictEqual(scannedBy(plan), [], query)
           assert.isBelow(Math.max(...nodes.map((node) => node.removed)), 200, query)
           // 50 messages with their turns and calls are the most that is ever read at once.
           assert.isBelow(pages, 250, query)
