@@ -1,9 +1,9 @@
 import { DateTime, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
-import type { Conversation, Message, ToolCall } from "../../domain/model/Conversation.ts"
+import type { Conversation, Message } from "../../domain/model/Conversation.ts"
 import type { Task } from "../../domain/model/Task.ts"
 import type { User } from "../../domain/model/User.ts"
-import { toToolCall } from "../../domain/ToolCalls.ts"
+import { encodeToolCall } from "../../domain/ToolCalls.ts"
 import type { StoredMessage } from "../../ports/ConversationRepo.ts"
 import { ConversationCursor, MessageCursor, TaskCursor } from "./Parameters.ts"
 
@@ -28,14 +28,6 @@ export const taskEntry = (task: Task): typeof Task.Encoded => ({
   updated_at: DateTime.formatIso(task.updatedAt)
 })
 
-const toolCallEntry = (call: ToolCall): typeof ToolCall.Encoded => ({
-  id: call.id,
-  tool_name: call.toolName,
-  status: call.status,
-  arguments: call.arguments,
-  result: call.result
-})
-
 export const messageEntry =
   (userId: User["id"]) =>
   (message: StoredMessage): typeof Message.Encoded => ({
@@ -45,7 +37,7 @@ export const messageEntry =
     turn_status: message.turnStatus,
     role: message.role,
     content: message.content,
-    tool_calls: message.calls.map((call) => toolCallEntry(toToolCall(userId, call))),
+    tool_calls: message.calls.map((call) => encodeToolCall(userId, call)),
     created_at: DateTime.formatIso(message.createdAt)
   })
 

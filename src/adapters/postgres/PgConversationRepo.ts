@@ -24,7 +24,8 @@ import {
   type StepOutcome,
   type StepRequest,
   type StepWork,
-  type StoredCall
+  type StoredCall,
+  type StoredMessage
 } from "../../ports/ConversationRepo.ts"
 import { asStorage, isConflict, isLockTimeout, retryLocks, sqlDefectsAsFailures, storageErrors } from "./errors.ts"
 import { latestMigration, migrationsTable } from "./migrations.ts"
@@ -67,7 +68,8 @@ const ClaimedRow = Schema.Struct({
   seq: Schema.Int,
   prompt_tokens: Schema.Int,
   completion_tokens: Schema.Int,
-  context: Schema.fromJsonString(Schema.Struct({ userName: Schema.String })),
+  // JSON, read apart: a schema with a transformation in it is not compiled.
+  context: Schema.String,
   ...historyColumns,
   ...callColumns
 })
@@ -75,7 +77,7 @@ const FailedRow = Schema.Struct({
   outcome: Schema.Literal("failed"),
   turn_id: TurnId,
   conversation_id: ConversationId,
-  failure: Schema.fromJsonString(Failure),
+  failure: Schema.String,
   retryable: Schema.Boolean,
   prompt_tokens: Schema.Int,
   completion_tokens: Schema.Int,
@@ -96,6 +98,8 @@ const OutcomeRow = Schema.Union([
 ])
 type OutcomeRow = typeof OutcomeRow.Type
 
+const decodeContext = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ userName: Schema.String })))
+const decodeFailure = Schema.decodeUnknownSync(Schema.fromJsonString(Failure))
 const decodeOutcome = Schema.decodeUnknownSync(OutcomeRow)
 const decodeCompleted = Schema.decodeUnknownSync(
   Schema.Union([
@@ -124,21 +128,33 @@ const ConversationRow = Schema.Struct({
   updated_at: Schema.DateTimeUtcFromDate
 })
 const decodeConversations = Schema.decodeUnknownSync(Schema.Array(ConversationRow))
-const decodeMessages = Schema.decodeUnknownSync(
-  Schema.Array(
-    Schema.Struct({
-      id: MessageId,
-      seq: Schema.Int,
-      turn_id: TurnId,
-      turn_status: TurnStatus,
-      role: Schema.Literals(["user", "assistant"]),
-      content: Schema.String,
-      // As the driver reads it: a schema with a transformation in it is not compiled.
-      created_at: Schema.Date,
-      ...callColumns
-    })
-  )
-)
+const messageColumns = {
+  id: MessageId,
+  seq: Schema.Int,
+  turn_id: TurnId,
+  turn_status: TurnStatus,
+  role: Schema.Literals(["user", "assistant"]),
+  content: Schema.String,
+  // As the driver reads it: a schema with a transformation in it is not compiled.
+  created_at: Schema.Date
+}
+/** A message with one of its calls. */
+const MessageRow = Schema.Union([
+  Schema.Struct({ ...messageColumns, call_id: Schema.Null }),
+  Schema.Struct({
+    ...messageColumns,
+    call_id: ToolCallId,
+    call_seq: Schema.Int,
+    call_step: Schema.Int,
+    call_position: Schema.Int,
+    call_provider_id: Schema.String,
+    call_tool: Schema.String,
+    call_arguments: Schema.String,
+    call_result: Schema.String,
+    call_status: CallStatus
+  })
+])
+const decodeMessages = Schema.decodeUnknownSync(Schema.Array(MessageRow))
 const decodeDeleted = Schema.decodeUnknownSync(Schema.Struct({ deleted: Schema.Boolean }))
 const isNoMessage = Schema.is(Schema.Struct({ seq: Schema.Null }))
 const decodeMigrations = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ latest: Schema.NullOr(Schema.Int) })))
@@ -164,7 +180,7 @@ const toClaimed = (userId: UserId, row: typeof ClaimedRow.Type): ClaimedTurn => 
   seq: row.seq,
   steps: row.steps,
   usage: { promptTokens: row.prompt_tokens, completionTokens: row.completion_tokens },
-  context: row.context,
+  context: decodeContext(row.context),
   history: {
     messages: (row.message_seqs ?? []).map((seq, i) => ({
       seq,
@@ -184,7 +200,7 @@ const toFailed = (userId: UserId, row: typeof FailedRow.Type): FailedTurn => ({
   userId,
   conversationId: row.conversation_id,
   turnId: row.turn_id,
-  failure: row.failure,
+  failure: decodeFailure(row.failure),
   retryable: row.retryable,
   usage: { promptTokens: row.prompt_tokens, completionTokens: row.completion_tokens },
   calls: toCalls(row)
@@ -219,6 +235,41 @@ const toOutcome = (userId: UserId, row: OutcomeRow): BeginOutcome | Lost => {
     case "not_found":
       return { _tag: "NotFound" }
   }
+}
+
+/** Makes messages of rows that tell each as often as it has calls, in order. */
+const toMessages = (rows: ReadonlyArray<typeof MessageRow.Type>): ReadonlyArray<StoredMessage> => {
+  const messages: Array<StoredMessage & { readonly calls: Array<StoredCall> }> = []
+  for (const row of rows) {
+    let message = messages.at(-1)
+    if (message?.seq !== row.seq) {
+      message = {
+        id: row.id,
+        seq: row.seq,
+        turnId: row.turn_id,
+        turnStatus: row.turn_status,
+        role: row.role,
+        content: row.content,
+        createdAt: DateTime.fromDateUnsafe(row.created_at),
+        calls: []
+      }
+      messages.push(message)
+    }
+    if (row.call_id !== null) {
+      message.calls.push({
+        id: row.call_id,
+        seq: row.call_seq,
+        step: row.call_step,
+        position: row.call_position,
+        providerCallId: row.call_provider_id,
+        toolName: row.call_tool,
+        arguments: row.call_arguments,
+        result: row.call_result,
+        status: row.call_status
+      })
+    }
+  }
+  return messages
 }
 
 const toConversation = (row: typeof ConversationRow.Type): Conversation => ({
@@ -513,7 +564,9 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.remove")
         ),
       messages: (userId, conversationId, { after, limit, order }) =>
-        sql`select m.id, m.seq, m.turn_id, t.status turn_status, m.role, m.content, m.created_at, c.*
+        sql`select m.id, m.seq, m.turn_id, t.status turn_status, m.role, m.content, m.created_at,
+            c.id call_id, c.seq call_seq, c.step call_step, c.position call_position, c.provider_call_id call_provider_id,
+            c.tool_name call_tool, c.arguments::text call_arguments, c.result::text call_result, c.status call_status
           from conversations v
           left join lateral (
             select * from messages x where x.user_id = v.user_id and x.conversation_id = v.id ${Option.match(after, {
@@ -523,35 +576,18 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           ) m on true
           left join turns t on t.user_id = m.user_id and t.id = m.turn_id
           left join lateral (
-            select array_agg(y.id) call_ids, array_agg(y.seq) call_seqs, array_agg(y.step) call_steps,
-              array_agg(y.position) call_positions, array_agg(y.provider_call_id) call_provider_ids,
-              array_agg(y.tool_name) call_tools, array_agg(y.arguments::text) call_arguments,
-              array_agg(y.result::text) call_results, array_agg(y.status) call_statuses
-            from (select * from tool_calls x where x.user_id = m.user_id and x.conversation_id = m.conversation_id
+            select * from tool_calls x where x.user_id = m.user_id and x.conversation_id = m.conversation_id
               and x.seq = case when m.role = 'assistant' then m.seq - 1
                 when t.status in ('running', 'failed') then m.seq end
-              order by x.step, x.position) y
+            offset 0 -- looked up message by message: as a join it would read all calls of the conversation
           ) c on true
           where v.user_id = ${userId} and v.id = ${conversationId}::uuid
-          order by m.seq ${sql.literal(order)}`.pipe(
+          order by m.seq ${sql.literal(order)}, c.step, c.position`.pipe(
           Effect.flatMap((rows) => {
             if (rows.length === 0) return Effect.fail(new ConversationNotFound({ conversationId }))
             // The conversation without a message: there is none on this page.
-            if (isNoMessage(first(rows))) return Effect.succeed(toPage([], limit))
             return Effect.succeed(
-              toPage(
-                decodeMessages(rows).map((row) => ({
-                  id: row.id,
-                  seq: row.seq,
-                  turnId: row.turn_id,
-                  turnStatus: row.turn_status,
-                  role: row.role,
-                  content: row.content,
-                  createdAt: DateTime.fromDateUnsafe(row.created_at),
-                  calls: toCalls(row)
-                })),
-                limit
-              )
+              isNoMessage(first(rows)) ? toPage([], limit) : toPage(toMessages(decodeMessages(rows)), limit)
             )
           }),
           asStorage("ConversationRepo.messages")
