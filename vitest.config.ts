@@ -5,6 +5,7 @@ export default defineConfig({
     environment: "node",
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/postgres.ts",
+    setupFiles: "test/support/compiled.ts",
     // On two cores, threads were some 10 % quicker than forks, and all of them quicker than one worker fewer.
     pool: "threads",
     maxWorkers: "100%",

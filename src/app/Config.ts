@@ -7,16 +7,20 @@ import {
   type Redacted,
   Result,
   Schema,
+  SchemaGetter,
   SchemaIssue,
   SchemaTransformation
 } from "effect"
 import { defaultNames, Names } from "../adapters/better-auth/BetterAuth.ts"
+import * as JwtAuth from "../adapters/jwt/JwtAuth.ts"
 import { defaultSettings, type Settings } from "../domain/Settings.ts"
 
 /** All that the service can be told, by environment variables; the README has the table. */
 export interface AppConfig {
   readonly port: number
   readonly host: string
+  /** The origins whose pages may call. */
+  readonly corsOrigins: ReadonlyArray<string>
   readonly logLevel: LogLevel.LogLevel
   readonly database:
     | { readonly _tag: "Embedded"; readonly dataDir: string }
@@ -39,6 +43,8 @@ export interface AppConfig {
     readonly names: Names
     readonly secret: Option.Option<Redacted.Redacted>
     readonly requireSigned: boolean
+    /** Whose JWTs are taken beside sessions. */
+    readonly jwt: Option.Option<JwtAuth.Options>
   }
   readonly settings: Settings
 }
@@ -82,12 +88,34 @@ const toNames = (text: string): Names =>
   decodeNames({ ...defaultNames, ...Object.fromEntries(text.split(",").map((pair) => pair.split("="))) })
 const decodeNames = Schema.decodeUnknownSync(Names)
 
+const isAlgorithm = (name: string): name is JwtAuth.Algorithm => isOneOfThem(name)
+const isOneOfThem = Schema.is(JwtAuth.Algorithm)
+
+/** A list such as "a, b", each of whose entries must be as expected. */
+const ListFromString = (expected: string, isOne: (entry: string) => boolean) =>
+  Schema.String.pipe(
+    Schema.decodeTo(Schema.Array(Schema.String), {
+      decode: SchemaGetter.transform((text) => text.split(",").map((entry) => entry.trim())),
+      encode: SchemaGetter.transform((entries) => entries.join(","))
+    }),
+    Schema.check(Schema.makeFilter((entries) => entries.every(isOne), { expected }))
+  )
+
+const AlgorithmsFromString = ListFromString(`a list of ${JwtAuth.Algorithm.literals.join(", ")}`, isAlgorithm)
+
+/** As browsers write them (RFC 6454, section 6.2): anything else would match no request. */
+const OriginsFromString = ListFromString(
+  "a list of origins such as https://app.example.com, without a path",
+  (origin) => URL.canParse(origin) && new URL(origin).origin === origin
+)
+
 const postgresScheme = /^postgres(ql)?:\/\//
 
 const variables = {
   // 0 is any free port: the banner tells which.
   PORT: between("PORT", 0, 65_535, 8000),
   HOST: Config.option(Config.String("HOST")),
+  CORS_ORIGINS: Config.option(Config.schema(OriginsFromString, "CORS_ORIGINS")),
   LOG_LEVEL: Config.LogLevel("LOG_LEVEL").pipe(Config.withDefault("Info")),
   DATABASE_URL: Config.option(
     Config.schema(
@@ -119,7 +147,22 @@ const variables = {
   ),
   BETTER_AUTH_SECRET: Config.option(Config.Redacted("BETTER_AUTH_SECRET")),
   BETTER_AUTH_TABLES: Config.option(Config.map(Config.schema(NamesFromString, "BETTER_AUTH_TABLES"), toNames)),
-  REQUIRE_SIGNED_TOKENS: Toggle("REQUIRE_SIGNED_TOKENS", false)
+  REQUIRE_SIGNED_TOKENS: Toggle("REQUIRE_SIGNED_TOKENS", false),
+  JWKS_URL: Config.option(
+    Config.schema(
+      Schema.URLFromString.pipe(
+        Schema.check(
+          Schema.makeFilter((url) => url.protocol === "https:" || url.protocol === "http:", {
+            expected: "a URL with https"
+          })
+        )
+      ),
+      "JWKS_URL"
+    )
+  ),
+  JWT_ISSUER: Config.option(Config.String("JWT_ISSUER")),
+  JWT_AUDIENCE: Config.option(Config.String("JWT_AUDIENCE")),
+  JWT_ALGORITHMS: Config.option(Config.schema(AlgorithmsFromString, "JWT_ALGORITHMS"))
 }
 
 /** Reads the configuration from the `ConfigProvider`. Fails with all problems at once; no value is told, only names. */
@@ -136,6 +179,12 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
       : []),
     ...(Option.isSome(values.OPENAI_BASE_URL) && Option.isNone(values.OPENAI_API_KEY)
       ? ["OPENAI_BASE_URL: Expected OPENAI_API_KEY beside it; any value will do where the server asks for none"]
+      : []),
+    ...(Option.isSome(values.JWKS_URL) && Option.isNone(values.JWT_ISSUER)
+      ? ["JWT_ISSUER: Expected beside JWKS_URL, since a token of anybody else's must not be taken"]
+      : []),
+    ...(Option.isSome(values.JWKS_URL) && Option.isNone(values.JWT_AUDIENCE)
+      ? ["JWT_AUDIENCE: Expected beside JWKS_URL, since a token for another service must not be taken"]
       : [])
   ]
   if (combined.length > 0) return yield* new ConfigInvalid({ problems: combined })
@@ -143,6 +192,7 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
     port: values.PORT,
     // What has no sign-in of its own but a demo user stays on this machine unless told otherwise.
     host: Option.getOrElse(values.HOST, () => (Option.isSome(values.DATABASE_URL) ? "0.0.0.0" : "127.0.0.1")),
+    corsOrigins: Option.getOrElse(values.CORS_ORIGINS, () => []),
     logLevel: values.LOG_LEVEL,
     database: Option.match(values.DATABASE_URL, {
       onNone: () => ({ _tag: "Embedded" as const, dataDir: values.DATA_DIR }),
@@ -166,7 +216,17 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
     auth: {
       names: Option.getOrElse(values.BETTER_AUTH_TABLES, () => defaultNames),
       secret: values.BETTER_AUTH_SECRET,
-      requireSigned: values.REQUIRE_SIGNED_TOKENS
+      requireSigned: values.REQUIRE_SIGNED_TOKENS,
+      jwt: Option.map(
+        Option.all({ jwksUrl: values.JWKS_URL, issuer: values.JWT_ISSUER, audience: values.JWT_AUDIENCE }),
+        (jwt): JwtAuth.Options => ({
+          ...jwt,
+          algorithms: Option.match(values.JWT_ALGORITHMS, {
+            onNone: () => JwtAuth.Algorithm.literals,
+            onSome: (names) => names.filter(isAlgorithm)
+          })
+        })
+      )
     },
     settings: {
       turnTimeout: values.TURN_TIMEOUT,

@@ -4,6 +4,7 @@ import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import * as BetterAuth from "../adapters/better-auth/BetterAuth.ts"
 import { Readiness } from "../adapters/http/Handlers.ts"
 import * as Http from "../adapters/http/Server.ts"
+import * as JwtAuth from "../adapters/jwt/JwtAuth.ts"
 import * as OfflineModel from "../adapters/offline/OfflineModel.ts"
 import * as OpenAiModel from "../adapters/openai/OpenAiModel.ts"
 import * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
@@ -12,19 +13,29 @@ import * as PgDatabase from "../adapters/postgres/PgDatabase.ts"
 import * as PgTaskTools from "../adapters/postgres/PgTaskTools.ts"
 import * as Agent from "../domain/Agent.ts"
 import * as Chat from "../domain/Chat.ts"
+import { InvalidToken } from "../domain/model/Errors.ts"
 import { Settings } from "../domain/Settings.ts"
 import * as Tools from "../domain/Tools.ts"
 import * as Turns from "../domain/Turns.ts"
+import { Auth } from "../ports/Auth.ts"
 import { ConversationRepo } from "../ports/ConversationRepo.ts"
 import * as Banner from "./Banner.ts"
 import type { AppConfig } from "./Config.ts"
 
-/** The session of the demo user, where the database is embedded. */
-class Demo extends Context.Service<Demo, Option.Option<BetterAuth.DemoSession>>()("turnkeeper/app/Service/Demo") {}
+/** What is in the database for signing in. */
+class SignIn extends Context.Service<
+  SignIn,
+  {
+    /** Whether it has Better Auth's sessions. */
+    readonly sessions: boolean
+    /** The session of the demo user, where the database is embedded. */
+    readonly demo: Option.Option<BetterAuth.DemoSession>
+  }
+>()("turnkeeper/app/Service/SignIn") {}
 
 /** The ports, on the database and the model that the configuration names. */
 export const adapters = (config: AppConfig) =>
-  Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer, BetterAuth.layer(config.auth), model(config)).pipe(
+  Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer, authentication(config.auth), model(config)).pipe(
     Layer.provideMerge(database(config))
   )
 
@@ -36,7 +47,12 @@ export const serve = (config: AppConfig) => {
     Layer.provide(Tools.layer),
     Layer.provide(config.database._tag === "Embedded" ? takeUpAll : Layer.empty)
   )
-  const server = Http.serve({ port: config.port, host: config.host, gracefulShutdownTimeout: "10 seconds" }).pipe(
+  const server = Http.serve({
+    port: config.port,
+    host: config.host,
+    corsOrigins: config.corsOrigins,
+    gracefulShutdownTimeout: "10 seconds"
+  }).pipe(
     Layer.provide(
       Layer.effect(
         Readiness,
@@ -47,7 +63,7 @@ export const serve = (config: AppConfig) => {
   const banner = Layer.effectDiscard(
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer
-      yield* Banner.print(config, HttpServer.formatAddress(address), yield* Demo)
+      yield* Banner.print(config, HttpServer.formatAddress(address), (yield* SignIn).demo)
     })
   )
   // What is built last ends first: turns are drained while the server still answers.
@@ -90,20 +106,46 @@ type DatabaseError =
   | PgliteDatabase.DataDirUnusable
   | SqlError.SqlError
 
-const database = (config: AppConfig): Layer.Layer<Demo | SqlClient.SqlClient, DatabaseError> => {
+/** Sessions, JWTs, or both: a token tells by its form which of them it is. */
+const authentication = (options: AppConfig["auth"]) =>
+  Layer.effect(
+    Auth,
+    Effect.gen(function* () {
+      const sessions = (yield* SignIn).sessions ? Option.some(yield* BetterAuth.make(options)) : Option.none()
+      const jwts = Option.isSome(options.jwt) ? Option.some(yield* JwtAuth.make(options.jwt.value)) : Option.none()
+      return Auth.of({
+        authenticate: (token) =>
+          Option.match(Option.isSome(jwts) && JwtAuth.isJwt(token) ? jwts : sessions, {
+            onNone: () => Effect.fail(new InvalidToken()),
+            onSome: (auth) => auth.authenticate(token)
+          })
+      })
+    })
+  )
+
+const database = (config: AppConfig): Layer.Layer<SignIn | SqlClient.SqlClient, DatabaseError> => {
   const { auth, database } = config
   if (database._tag === "Embedded") {
     return Layer.effect(
-      Demo,
-      Effect.andThen(PgDatabase.runMigrations, Effect.asSome(BetterAuth.createDemoSession))
+      SignIn,
+      Effect.andThen(
+        PgDatabase.runMigrations,
+        Effect.map(BetterAuth.createDemoSession, (demo) => ({ sessions: true, demo: Option.some(demo) }))
+      )
     ).pipe(Layer.provideMerge(PgliteDatabase.layer(database.dataDir)))
   }
   const prepared = Effect.gen(function* () {
     yield* PgDatabase.requireMigrations
-    yield* BetterAuth.requireTables(auth.names)
-    return Option.none<BetterAuth.DemoSession>()
+    const sessions = yield* BetterAuth.requireTables(auth.names).pipe(
+      Effect.as(true),
+      // Who signs in elsewhere needs no tables here.
+      Effect.catchTag("AuthTablesMissing", (error) =>
+        Option.isSome(auth.jwt) ? Effect.succeed(false) : Effect.fail(error)
+      )
+    )
+    return { sessions, demo: Option.none<BetterAuth.DemoSession>() }
   })
-  return Layer.effect(Demo, prepared).pipe(
+  return Layer.effect(SignIn, prepared).pipe(
     Layer.provideMerge(PgDatabase.layer(database)),
     Layer.provide(database.migrate ? Layer.effectDiscard(PgDatabase.migrate(database)) : Layer.empty)
   )

@@ -101,7 +101,10 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
         case "KeyReused":
           return yield* new IdempotencyKeyReused()
         case "RateLimited":
-          return yield* new RateLimited({ retryAfterMillis: outcome.retryAfterMillis })
+          return yield* new RateLimited({
+            retryAfterMillis: outcome.retryAfterMillis,
+            turnsPerMinute: policy.turnsPerMinute ?? 0
+          })
         case "Gone":
         case "NotFound":
           return yield* new ConversationNotFound({

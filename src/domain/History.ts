@@ -1,5 +1,6 @@
 import type { History, HistoryMessage, HistoryStep, StoredCall } from "../ports/ConversationRepo.ts"
 import type { PromptMessage } from "../ports/LLM.ts"
+import { utf8Length } from "./model/Text.ts"
 
 /** How much of the talk the model is shown. */
 export interface HistoryBudget {
@@ -108,17 +109,6 @@ const promptCallId = (call: StoredCall, taken: Set<string>): string => {
 
 /** A name as the OpenAI API takes it: a tool that the model made up may have been called anything. */
 const promptToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || "unknown"
-
-/** How many bytes a text has as UTF-8, without making them: all of a history is measured twice a turn. */
-const utf8Length = (text: string): number => {
-  let bytes = text.length
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    // The two halves of a surrogate pair have two bytes each.
-    if (unit >= 0x80) bytes += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
-  }
-  return bytes
-}
 
 /** An estimate from above, at a third of the bytes, so that no tokenizer is needed; and some for the frame of each entry. */
 const estimateTokens = (messages: ReadonlyArray<PromptMessage>): number => {

@@ -4,11 +4,16 @@ import type { ToolDefinition } from "../ports/LLM.ts"
 import { type TaskOperation, TaskTools } from "../ports/TaskTools.ts"
 import type { StorageUnavailable, TaskNotFound } from "./model/Errors.ts"
 import { Task, TaskDescription, TaskId, TaskStatus, TaskTitle } from "./model/Task.ts"
-import { toStorable } from "./model/Text.ts"
+import { toStorable, utf8Length } from "./model/Text.ts"
 import type { UserId } from "./model/User.ts"
 
 /** How many tasks the model is shown at once: a longer list would crowd the talk out of the prompt. */
 const listLimit = 100
+/**
+ * And how many bytes of titles and descriptions: every later turn reads the list again, so the longest tasks that can be
+ * would add up to what no row can hold.
+ */
+const listBytes = 16 * 1024
 
 /** The longest arguments that are looked at: several times what the longest task needs. */
 const argumentsLimit = 64 * 1024
@@ -57,7 +62,7 @@ export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
         "list_tasks",
         "Lists the user's tasks with their numbers.",
         Schema.Struct({ status: Schema.optionalKey(Schema.NullOr(TaskStatus)) }),
-        (args) => ({ _tag: "List", status: args.status ?? "all", limit: listLimit })
+        (args) => ({ _tag: "List", status: args.status ?? "all", limit: listLimit, bytes: listBytes })
       ),
       tool("complete_task", "Marks a task as completed.", Schema.Struct(taskId), (args) => ({
         _tag: "Complete",
@@ -164,12 +169,14 @@ const carryOut = (
     case "List":
       return Effect.map(
         tasks.list(userId, { status: operation.status, limit: operation.limit, after: Option.none() }),
-        ({ hasMore, items }) =>
-          success({
-            tasks: items.map((task) => encodeTask(task)),
-            count: items.length,
-            ...(hasMore && { has_more: true })
+        ({ hasMore, items }) => {
+          const shown = within(items, operation.bytes)
+          return success({
+            tasks: shown.map((task) => encodeTask(task)),
+            count: shown.length,
+            ...((hasMore || shown.length < items.length) && { has_more: true })
           })
+        }
       )
     case "Complete":
       return Effect.map(tasks.complete(userId, operation.taskId), oneTask)
@@ -178,6 +185,16 @@ const carryOut = (
     case "Remove":
       return Effect.map(tasks.remove(userId, operation.taskId), oneTask)
   }
+}
+
+/** The first of the tasks, as long as their texts are no larger together. */
+const within = (tasks: ReadonlyArray<Task>, bytes: number): ReadonlyArray<Task> => {
+  let left = bytes
+  const end = tasks.findIndex((task) => {
+    left -= utf8Length(task.title) + utf8Length(task.description ?? "")
+    return left < 0
+  })
+  return end === -1 ? tasks : tasks.slice(0, end)
 }
 
 /** The greatest depth of brackets, those in strings included: an estimate from above. */

@@ -21,8 +21,16 @@ export interface TaskPage {
 /** An operation that the agent may ask for, as a value. */
 export type TaskOperation =
   | { readonly _tag: "Add"; readonly task: NewTask }
-  | { readonly _tag: "List"; readonly status: TaskStatus; readonly limit: number }
+  | {
+      readonly _tag: "List"
+      readonly status: TaskStatus
+      /** The greatest number of tasks. */
+      readonly limit: number
+      /** The greatest number of bytes that their titles and descriptions have together, as UTF-8. */
+      readonly bytes: number
+    }
   | { readonly _tag: "Complete"; readonly taskId: TaskId }
+  /** A title in it is not empty, as none of a task is. */
   | { readonly _tag: "Update"; readonly taskId: TaskId; readonly patch: Pick<TaskPatch, "title" | "description"> }
   | { readonly _tag: "Remove"; readonly taskId: TaskId }
 

@@ -12,10 +12,11 @@ describe("Config", () => {
       assert.deepStrictEqual(yield* load({}), {
         port: 8000,
         host: "127.0.0.1",
+        corsOrigins: [],
         logLevel: "Info",
         database: { _tag: "Embedded", dataDir: ".turnkeeper" },
         model: { _tag: "Offline" },
-        auth: { names: defaultNames, secret: Option.none(), requireSigned: false },
+        auth: { names: defaultNames, secret: Option.none(), requireSigned: false, jwt: Option.none() },
         settings: {
           turnTimeout: Duration.seconds(60),
           shutdownGrace: Duration.seconds(30),
@@ -53,7 +54,12 @@ describe("Config", () => {
         RATE_LIMIT: "off",
         BETTER_AUTH_SECRET: "shh",
         BETTER_AUTH_TABLES: " session=auth.session,session.userId=user_id ",
-        REQUIRE_SIGNED_TOKENS: "on"
+        REQUIRE_SIGNED_TOKENS: "on",
+        CORS_ORIGINS: "https://app.example.com, http://localhost:3000",
+        JWKS_URL: "https://id.example.com/jwks",
+        JWT_ISSUER: "https://id.example.com",
+        JWT_AUDIENCE: "tasks",
+        JWT_ALGORITHMS: "ES256, EdDSA"
       })
       assert(config.database._tag === "Server" && config.model._tag === "OpenAi")
       const { url, ...database } = config.database
@@ -75,6 +81,14 @@ describe("Config", () => {
         "session.userId": "user_id"
       })
       assert.isTrue(config.auth.requireSigned)
+      assert.deepStrictEqual(config.corsOrigins, ["https://app.example.com", "http://localhost:3000"])
+      const { jwksUrl, ...jwt } = Option.getOrThrow(config.auth.jwt)
+      assert.strictEqual(jwksUrl.href, "https://id.example.com/jwks")
+      assert.deepStrictEqual(jwt, {
+        issuer: "https://id.example.com",
+        audience: "tasks",
+        algorithms: ["ES256", "EdDSA"]
+      })
       assert.strictEqual((yield* load({ DATABASE_URL: "postgres://x@y/z" })).host, "0.0.0.0")
     })
   )
@@ -84,6 +98,7 @@ describe("Config", () => {
       const error = yield* Effect.flip(
         load({
           PORT: "70000",
+          CORS_ORIGINS: "https://app.example.com/path",
           LOG_LEVEL: "loud",
           DATABASE_URL: "mysql://user:hunter2@host/db",
           DATABASE_POOL: "0",
@@ -93,13 +108,16 @@ describe("Config", () => {
           TURN_TIMEOUT: "5 parsecs",
           HISTORY_MESSAGES: "2.5",
           RATE_LIMIT: "-1",
-          BETTER_AUTH_TABLES: "sessions=x"
+          BETTER_AUTH_TABLES: "sessions=x",
+          JWKS_URL: "file:///etc/keys",
+          JWT_ALGORITHMS: "ES256,HS256"
         })
       )
       assert.deepStrictEqual(
         error.problems.map((problem) => problem.split(":")[0]),
         [
           "PORT",
+          "CORS_ORIGINS",
           "LOG_LEVEL",
           "DATABASE_URL",
           "DATABASE_POOL",
@@ -109,17 +127,30 @@ describe("Config", () => {
           "TURN_TIMEOUT",
           "HISTORY_MESSAGES",
           "RATE_LIMIT",
-          "BETTER_AUTH_TABLES"
+          "BETTER_AUTH_TABLES",
+          "JWKS_URL",
+          "JWT_ALGORITHMS"
         ]
       )
+      for (const CORS_ORIGINS of ["*", "null", "app.example.com", "https://app.example.com/"]) {
+        assert.include((yield* Effect.flip(load({ CORS_ORIGINS }))).message, "CORS_ORIGINS", CORS_ORIGINS)
+      }
       for (const value of ["hunter2", "parsecs", "nowhere"]) assert.notInclude(error.message, value)
     })
   )
 
   it.effect("tells what does not go together", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(load({ REQUIRE_SIGNED_TOKENS: "on", OPENAI_BASE_URL: "http://localhost/v1" }))
-      assert.strictEqual(error.problems.length, 2)
+      const error = yield* Effect.flip(
+        load({
+          REQUIRE_SIGNED_TOKENS: "on",
+          OPENAI_BASE_URL: "http://localhost/v1",
+          JWKS_URL: "https://id.example.com/jwks"
+        })
+      )
+      assert.strictEqual(error.problems.length, 4)
+      assert.include(error.message, "JWT_ISSUER")
+      assert.include(error.message, "JWT_AUDIENCE")
       assert.include(error.message, "BETTER_AUTH_SECRET")
       assert.include(error.message, "OPENAI_API_KEY")
     })

@@ -320,6 +320,12 @@ const run = Effect.gen(function* () {
       databaseNetwork.cut("", 0)
       yield* Effect.sleep(dice(100))
     })
+  if (wanted("commit")) {
+    // Whichever instances are left, one of them carries steps out as transactions, or nothing would say COMMIT.
+    const makesWay = random()
+    yield* enter({ CHAOS_STEPPED: "1" })
+    if (makesWay !== undefined) yield* leave(makesWay, "SIGTERM")
+  }
   yield* phase("commit", cut("commit", "COMMIT\0"))
   yield* phase("answer", cut("answer", "SELECT 1\0"))
 

@@ -3,6 +3,7 @@ import { DateTime, Effect, type Layer, Option } from "effect"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { ConversationId, MessageId, ToolCallId, TurnId } from "../../src/domain/model/Conversation.ts"
 import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
+import { toStorable } from "../../src/domain/model/Text.ts"
 import { IdempotencyKey, noUsage } from "../../src/domain/model/Turn.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import * as Tools from "../../src/domain/Tools.ts"
@@ -15,6 +16,7 @@ import {
   type TurnPolicy
 } from "../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
+import { adversarialCalls, foreignTitle } from "../support/adversary.ts"
 
 const policy: TurnPolicy = { leaseMillis: 15_000, historyMessages: 20, maxAttempts: 3, turnsPerMinute: null }
 const usage = { promptTokens: 7, completionTokens: 3 }
@@ -113,20 +115,21 @@ const step = Effect.fnUntraced(function* (turn: ClaimedTurn, more: Partial<StepR
 /** A step with these calls of the agent's tools, in both forms. */
 const toolStep = Effect.fnUntraced(function* (
   turn: ClaimedTurn,
-  calls: ReadonlyArray<readonly [name: string, args: object]>,
+  calls: ReadonlyArray<readonly [name: string, args: object | string]>,
   form: "values" | "effect" = "values"
 ) {
+  const textOf = (args: object | string) => (typeof args === "string" ? args : JSON.stringify(args))
   const repo = yield* ConversationRepo
   const tools = yield* Effect.provide(Tools.Tools, Tools.layer)
-  const prepared = calls.map(([name, args]) => tools.prepare(turn.claim.userId, name, JSON.stringify(args)))
+  const prepared = calls.map(([name, args]) => tools.prepare(turn.claim.userId, name, textOf(args)))
   const ids = yield* Effect.forEach(calls, () => uuidV7)
   const execute = Effect.forEach(prepared, (call) => call.execute)
   const asked = yield* stepRequest(turn, {
     calls: calls.map(([toolName, args], i) => ({
       id: ToolCallId.make(ids[i] ?? ""),
       providerCallId: `call_${i}`,
-      toolName,
-      arguments: JSON.stringify(args)
+      toolName: toStorable(toolName),
+      arguments: Tools.storableArguments(textOf(args))
     }))
   })
   const folded = { tasks: tools.tasks, calls: prepared.flatMap((call) => call.folded ?? []) }
@@ -621,6 +624,63 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
           [result.count, result.has_more, result.tasks.map((task: { id: number }) => task.id)],
           [100, true, Array.from({ length: 100 }, (_, i) => i + 1)]
         )
+      })
+    )
+
+    it.effect("lists no more than 16 KiB of titles and descriptions in either form, and says so", () =>
+      Effect.gen(function* () {
+        const tasks = yield* TaskTools
+        const user = yield* newUser
+        // 2 and 3 bytes a character, and a pair of surrogates with 4.
+        for (const description of [null, "é".repeat(2000), "€".repeat(2000), "😀".repeat(1000), "x".repeat(2000)]) {
+          yield* tasks.add(user, { title: "Milk", description })
+        }
+        const results = yield* Effect.forEach(["values", "effect"] as const, (form) =>
+          Effect.gen(function* () {
+            const outcome = yield* toolStep(yield* claim(user), [["list_tasks", {}]], form)
+            assert(outcome._tag === "Committed")
+            return outcome.calls[0]?.result ?? ""
+          })
+        )
+        for (const text of results) {
+          const result = JSON.parse(text)
+          // 16,020 bytes in all.
+          assert.strictEqual(result.count, 5)
+          assert.notProperty(result, "has_more")
+        }
+        // With this one it is 16,384, and the next is too much.
+        yield* tasks.add(user, { title: "y".repeat(255), description: "x".repeat(109) })
+        yield* tasks.add(user, { title: "z", description: null })
+        for (const form of ["values", "effect"] as const) {
+          const outcome = yield* toolStep(yield* claim(user), [["list_tasks", {}]], form)
+          assert(outcome._tag === "Committed")
+          const result = JSON.parse(outcome.calls[0]?.result ?? "")
+          assert.deepStrictEqual(
+            [result.count, result.has_more, result.tasks.map((task: { id: number }) => task.id)],
+            [6, true, [1, 2, 3, 4, 5, 6]]
+          )
+        }
+      })
+    )
+
+    it.effect("gives and changes nothing of another user's, whatever calls a model makes up", () =>
+      Effect.gen(function* () {
+        const tasks = yield* TaskTools
+        const [ada, bob] = [yield* newUser, yield* newUser]
+        for (let i = 0; i < 40; i++) yield* tasks.add(bob, { title: foreignTitle, description: foreignTitle })
+        const everything = { status: "all", limit: 200, after: Option.none() } as const
+        const before = yield* tasks.list(bob, everything)
+        const calls = adversarialCalls(bob, 960)
+        for (let at = 0; at < calls.length; at += 16) {
+          const outcome = yield* toolStep(yield* claim(ada), calls.slice(at, at + 16))
+          assert(outcome._tag === "Committed")
+          for (const call of outcome.calls) {
+            assert.isBoolean(JSON.parse(call.result).success)
+            assert.notInclude(call.result, foreignTitle)
+          }
+        }
+        assert.deepStrictEqual(yield* tasks.list(bob, everything), before)
+        assert.isAbove((yield* tasks.list(ada, everything)).items.length, 10)
       })
     )
 

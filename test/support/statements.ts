@@ -58,7 +58,7 @@ const step = Effect.fnUntraced(function* ({ claim, steps }: ClaimedTurn, folded:
         calls: [
           {
             _tag: "Task",
-            operation: { _tag: "List", status: "pending", limit: 100 },
+            operation: { _tag: "List", status: "pending", limit: 100, bytes: 16_384 },
             missing: { status: "error", result: "{}" }
           } as const
         ]

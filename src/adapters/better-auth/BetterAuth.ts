@@ -44,7 +44,7 @@ export class AuthTablesMissing extends Schema.TaggedError<AuthTablesMissing>()("
   override get message() {
     return `The database lacks ${this.tables.join(
       " and "
-    )}, where Better Auth keeps its sessions: nobody could sign in. Run Better Auth's migrations, or name its tables by BETTER_AUTH_TABLES.`
+    )}, where Better Auth keeps its sessions: nobody could sign in. Run Better Auth's migrations, name its tables by BETTER_AUTH_TABLES, or set JWKS_URL.`
   }
 }
 
@@ -55,51 +55,51 @@ const decodeRow = Schema.decodeUnknownOption(Schema.Tuple([Schema.Struct({ id: U
  * the `session` table, and signed (`token.signature`, perhaps percent-encoded, as in its cookie), where the signature is
  * the base64 HMAC-SHA-256 of the token.
  */
-export const layer = (options: Options): Layer.Layer<Auth, never, SqlClient.SqlClient> =>
-  Layer.effect(
-    Auth,
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const { names } = options
-      const column = (table: "session" | "user", name: keyof Names) =>
-        sql`${sql.literal(table === "session" ? "s" : "u")}.${sql(names[name])}`
+export const make = (options: Options): Effect.Effect<Auth["Service"], never, SqlClient.SqlClient> =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const { names } = options
+    const column = (table: "session" | "user", name: keyof Names) =>
+      sql`${sql.literal(table === "session" ? "s" : "u")}.${sql(names[name])}`
 
-      const find = (token: string): Effect.Effect<User, InvalidToken | AuthUnavailable> =>
-        sql`select ${column("user", "user.id")} id, ${column("user", "user.name")} name
+    const find = (token: string): Effect.Effect<User, InvalidToken | AuthUnavailable> =>
+      sql`select ${column("user", "user.id")} id, ${column("user", "user.name")} name
           from ${sql(names.session)} s
           join ${sql(names.user)} u on ${column("user", "user.id")} = ${column("session", "session.userId")}
           where ${column("session", "session.token")} = ${token}
             and ${column("session", "session.expiresAt")} > clock_timestamp()`.pipe(
-          Effect.timeoutOrElse({
-            duration: "10 seconds",
-            orElse: () => Effect.fail(new AuthUnavailable({ operation: "Auth.authenticate" }))
-          }),
-          Effect.catchTag("SqlError", (cause) =>
-            Effect.fail(new AuthUnavailable({ operation: "Auth.authenticate", cause }))
-          ),
-          // A user whose id is not one that this service can name has no access to it either.
-          Effect.flatMap((rows) =>
-            Option.match(decodeRow(rows), {
-              onNone: () => Effect.fail(new InvalidToken()),
-              onSome: ([user]) => Effect.succeed(user)
-            })
-          )
-        )
-
-      const known = yield* Cache.makeWith(find, {
-        capacity: knownTokens,
-        timeToLive: (exit) => (Exit.isSuccess(exit) ? believedFor : 0)
-      })
-
-      return Auth.of({
-        authenticate: (redacted) =>
-          Option.match(sessionToken(Redacted.value(redacted), options), {
+        Effect.timeoutOrElse({
+          duration: "10 seconds",
+          orElse: () => Effect.fail(new AuthUnavailable({ operation: "Auth.authenticate" }))
+        }),
+        Effect.catchTag("SqlError", (cause) =>
+          Effect.fail(new AuthUnavailable({ operation: "Auth.authenticate", cause }))
+        ),
+        // A user whose id is not one that this service can name has no access to it either.
+        Effect.flatMap((rows) =>
+          Option.match(decodeRow(rows), {
             onNone: () => Effect.fail(new InvalidToken()),
-            onSome: (token) => Cache.get(known, token)
+            onSome: ([user]) => Effect.succeed(user)
           })
-      })
+        )
+      )
+
+    const known = yield* Cache.makeWith(find, {
+      capacity: knownTokens,
+      timeToLive: (exit) => (Exit.isSuccess(exit) ? believedFor : 0)
     })
-  )
+
+    return Auth.of({
+      authenticate: (redacted) =>
+        Option.match(sessionToken(Redacted.value(redacted), options), {
+          onNone: () => Effect.fail(new InvalidToken()),
+          onSome: (token) => Cache.get(known, token)
+        })
+    })
+  })
+
+export const layer = (options: Options): Layer.Layer<Auth, never, SqlClient.SqlClient> =>
+  Layer.effect(Auth, make(options))
 
 /** Refuses a database that has no tables of these names. */
 export const requireTables = (

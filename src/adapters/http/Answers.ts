@@ -9,6 +9,7 @@ import {
 } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
+import { guardHeaders } from "./Headers.ts"
 import { givenTwice, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 
 /** Paths are matched as they are written. */
@@ -34,11 +35,7 @@ export const everyAnswer = HttpRouter.middleware(
         Effect.provideService(RequestId, requestId),
         Effect.annotateLogs({ requestId }),
         Effect.map((response) =>
-          HttpServerResponse.setHeaders(response, {
-            "cache-control": response.headers["cache-control"] ?? "no-store",
-            "x-content-type-options": "nosniff",
-            "x-request-id": requestId
-          })
+          HttpServerResponse.setHeaders(response, { ...guardHeaders, ...response.headers, "x-request-id": requestId })
         )
       )
     }),
@@ -139,6 +136,10 @@ const wrongHost = ({ source }: HttpServerRequest.HttpServerRequest): string | un
 
 const isHost = /^host$/i
 
+/** Node's parser takes any number for a version, and would answer in the words of HTTP/1.1 who speaks another. */
+const isKnownVersion = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
+  !Predicate.hasProperty(source, "httpVersion") || source.httpVersion === "1.1" || source.httpVersion === "1.0"
+
 /**
  * The router knows how to tell `/tasks/` from `/tasks`, but takes it for a task without a number then; and it has no
  * objection to `//`. Neither is a path here.
@@ -174,9 +175,13 @@ const withinRules = <E, R>(
   requestId: string,
   answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 ) => {
-  const message = wrongHost(request)
-  if (message !== undefined) {
-    const error = { path: "host", message }
+  const host = wrongHost(request)
+  const error = isKnownVersion(request)
+    ? host === undefined
+      ? undefined
+      : { path: "host", message: host }
+    : { path: "version", message: "Expected HTTP/1.1" }
+  if (error !== undefined) {
     return Effect.succeed(
       ProblemDetails.toResponse({
         ...problemOf("invalid_request", `${error.path}: ${error.message}`, requestId),

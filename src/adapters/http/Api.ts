@@ -8,11 +8,13 @@ import {
   HttpApiSecurity,
   OpenApi
 } from "effect/http-api"
+import { StoredArray, StoredText } from "../../domain/model/Bounds.ts"
 import { Conversation, ConversationTitle, Message, MessageText } from "../../domain/model/Conversation.ts"
 import { Task, TaskDescription, TaskStatus, TaskTitle } from "../../domain/model/Task.ts"
 import { TurnReply } from "../../domain/model/Turn.ts"
 import type { User } from "../../domain/model/User.ts"
-import { describeDocument } from "./Document.ts"
+import { describeDocument, type Shown, showExamples } from "./Document.ts"
+import { answers, type Example, requests } from "./Examples.ts"
 import {
   ConversationCursor,
   ConversationIdParam,
@@ -42,12 +44,18 @@ import {
 /** Whose token was sent, and whose path it is: a handler learns of a user in no other way. */
 export class CurrentUser extends Context.Service<CurrentUser, User>()("turnkeeper/adapters/http/Api/CurrentUser") {}
 
+const bearer = HttpApiSecurity.annotate(
+  HttpApiSecurity.bearer,
+  OpenApi.Description,
+  "The token that the user got where users sign in"
+)
+
 /** Lets those through whose token is valid, and to their own paths only. */
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CurrentUser }>()(
   "turnkeeper/adapters/http/Api/Authorization",
   {
     requiredForClient: true,
-    security: { bearer: HttpApiSecurity.bearer },
+    security: { bearer },
     error: [Unauthorized, Forbidden, InvalidRequest, Unavailable]
   }
 ) {}
@@ -65,42 +73,57 @@ export class ValidRequest extends HttpApiMiddleware.Service<ValidRequest>()(
   }
 ) {}
 
-/** Gives a schema a name of its own in the OpenAPI document. */
-const named = <S extends Schema.Top>(identifier: string, schema: S) =>
-  schema.pipe(Schema.annotateEncoded({ identifier }))
+/** Gives a schema a name of its own in the OpenAPI document, and tells what it is there and where it is answered. */
+const named = <S extends Schema.Top>(identifier: string, description: string, schema: S) =>
+  schema.pipe(Schema.annotateEncoded({ identifier }), Schema.annotate({ description }))
 
-const page = <S extends Schema.Top, P extends Schema.Top>(identifier: string, entry: S, position: P) =>
+const page = <S extends Schema.Top, P extends Schema.Top>(
+  identifier: string,
+  entry: S,
+  position: P,
+  { maximum }: { readonly maximum: number }
+) =>
   Schema.Struct({
-    data: Schema.Array(entry),
+    data: StoredArray(entry, { maxItems: maximum }),
     hasMore: Schema.Boolean,
     nextCursor: Schema.NullOr(position)
   }).pipe(
     Schema.encodeKeys({ hasMore: "has_more", nextCursor: "next_cursor" }),
-    Schema.annotateEncoded({ identifier: `${identifier}Page` })
+    Schema.annotateEncoded({ identifier: `${identifier}Page` }),
+    Schema.annotate({ description: "A page of the list; `next_cursor` is where the next one begins, if there is one" })
   )
 
-const ConversationBody = named("Conversation", Conversation)
-const MessageBody = named("Message", Message)
-const TaskBody = named("Task", Task)
-const TurnReplyBody = named("TurnReply", TurnReply)
+const ConversationBody = named("Conversation", "A talk between the user and the agent", Conversation)
+const MessageBody = named("Message", "What was said, by the user or by the agent", Message)
+const TaskBody = named("Task", "An entry of the user's to-do list", Task)
+const TurnReplyBody = named("TurnReply", "The turn is over: what the agent says, and which tools it used", TurnReply)
 
 const gone = HttpApiSchema.NoContent.annotate({ description: "It is gone, and there is nothing to tell" })
 
-const operation = (identifier: string, summary: string, description?: string) =>
-  OpenApi.annotations({ identifier, summary, description })
+const operation = (identifier: string, summary: string, description: string, shown: Shown) =>
+  OpenApi.annotations({ identifier, summary, description, transform: showExamples(shown) })
+
+/** Examples of a body, which has this schema. */
+const of = <S extends Schema.Top>(_: S, examples: { readonly [name: string]: Example<S["Encoded"]> }) => examples
+
+// The names of the wire: the keys would be renamed only when every value fits, and then the first step's issues alone are told.
+const ChatRequestBody = Schema.Struct({
+  message: documentedText("What the user says", { minLength: 1, maxLength: 2000 }).pipe(Schema.decodeTo(MessageText)),
+  conversation_id: Schema.optionalKey(Schema.NullOr(ConversationIdParam))
+})
+
+const chatShown: Shown = {
+  request: of(ChatRequestBody, requests.chat),
+  answer: of(TurnReplyBody, answers.reply),
+  wrong: { 400: ["InvalidMessage"], 404: ["NoSuchConversation"] }
+}
 
 /** One turn. The seeds know it under two paths, which are one operation. */
 const chatAt = <const Id extends string, const Path extends `/${string}`>(id: Id, path: Path) =>
   HttpApiEndpoint.post(id, path, {
     params: { user_id: UserIdParam },
     headers: { "idempotency-key": Schema.optionalKey(IdempotencyKeyHeader) },
-    // The names of the wire: the keys would be renamed only when every value fits, and then the first step's issues alone are told.
-    payload: Schema.Struct({
-      message: documentedText("What the user says", { minLength: 1, maxLength: 2000 }).pipe(
-        Schema.decodeTo(MessageText)
-      ),
-      conversation_id: Schema.optionalKey(Schema.NullOr(ConversationIdParam))
-    }),
+    payload: ChatRequestBody,
     success: HttpApiSchema.WithHeaders(TurnReplyBody, {
       "idempotency-replayed": Schema.optionalKey(
         Schema.Literal("true").annotate({ description: "This is the answer to an earlier request under the same key" })
@@ -116,44 +139,76 @@ const ChatGroup = HttpApiGroup.make("chat")
         "sendMessage",
         "Send a message to the agent",
         "One turn: the agent reads the message, works on the user's tasks, and answers. Without `conversation_id` a " +
-          "conversation is started. With an `Idempotency-Key` the request can be sent again safely, however it ended."
+          "conversation is started. With an `Idempotency-Key` the request can be sent again safely, however it ended.",
+        chatShown
       )
     ),
     chatAt("sendAlias", "/api/:user_id/chat").annotateMerge(
-      operation("sendMessageAlias", "Send a message to the agent", "The same operation under another path.")
+      operation("sendMessageAlias", "Send a message to the agent", "The same operation under another path.", chatShown)
     )
   )
   .middleware(ValidRequest)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Talking to the agent." }))
 
+const conversationLimits = { maximum: 100, default: 50 }
+const ConversationsBody = page("Conversation", ConversationBody, ConversationCursor, conversationLimits)
+const messageLimits = { maximum: 200, default: 50 }
+const MessagesBody = page("Message", MessageBody, MessageCursor, messageLimits)
+
+const RenameBody = Schema.Struct({
+  title: documentedText("The new title", { minLength: 1, maxLength: 255 }).pipe(Schema.decodeTo(ConversationTitle))
+})
+
 const conversationParams = { user_id: UserIdParam, conversation_id: ConversationIdParam }
+
+/** What may go wrong with the id of a conversation. */
+const ofConversation: Shown["wrong"] = { 400: ["InvalidConversationId"], 404: ["NoSuchConversation"] }
 
 const ConversationsGroup = HttpApiGroup.make("conversations")
   .add(
     HttpApiEndpoint.get("list", "/api/v1/users/:user_id/conversations", {
       params: { user_id: UserIdParam },
-      query: { limit: limitParam({ maximum: 100, default: 50 }), after: Schema.optionalKey(ConversationCursor) },
-      success: page("Conversation", ConversationBody, ConversationCursor),
+      query: { limit: limitParam(conversationLimits), after: Schema.optionalKey(ConversationCursor) },
+      success: ConversationsBody,
       error: Unavailable
-    }).annotateMerge(operation("listConversations", "The user's conversations, the most recently active first")),
+    }).annotateMerge(
+      operation(
+        "listConversations",
+        "The user's conversations, the most recently active first",
+        "A conversation that is spoken in meanwhile moves to the front.",
+        { answer: of(ConversationsBody, answers.conversations), wrong: { 400: ["InvalidConversationLimit"] } }
+      )
+    ),
     HttpApiEndpoint.get("get", "/api/v1/users/:user_id/conversations/:conversation_id", {
       params: conversationParams,
       success: ConversationBody,
       error: [NotFound, Unavailable]
-    }).annotateMerge(operation("getConversation", "One conversation")),
+    }).annotateMerge(
+      operation("getConversation", "One conversation", "Its title and times; what was said is at `…/messages`.", {
+        answer: of(ConversationBody, answers.conversation),
+        wrong: ofConversation
+      })
+    ),
     HttpApiEndpoint.patch("rename", "/api/v1/users/:user_id/conversations/:conversation_id", {
       params: conversationParams,
-      payload: Schema.Struct({
-        title: documentedText("The new title", { minLength: 1, maxLength: 255 }).pipe(
-          Schema.decodeTo(ConversationTitle)
-        )
-      }),
+      payload: RenameBody,
       success: ConversationBody,
       error: [NotFound, Unavailable]
     })
       .middleware(JsonBody)
-      .annotateMerge(operation("renameConversation", "Rename a conversation")),
+      .annotateMerge(
+        operation(
+          "renameConversation",
+          "Rename a conversation",
+          "The title is for people, and may be that of another.",
+          {
+            request: of(RenameBody, requests.rename),
+            answer: of(ConversationBody, answers.renamed),
+            wrong: { ...ofConversation, 400: ["InvalidTitle"] }
+          }
+        )
+      ),
     HttpApiEndpoint.delete("remove", "/api/v1/users/:user_id/conversations/:conversation_id", {
       params: conversationParams,
       success: gone,
@@ -162,25 +217,46 @@ const ConversationsGroup = HttpApiGroup.make("conversations")
       operation(
         "deleteConversation",
         "Delete a conversation with all it holds",
-        "What its turns did to tasks stays as it is."
+        "What its turns did to tasks stays as it is.",
+        { wrong: ofConversation }
       )
     ),
     HttpApiEndpoint.get("messages", "/api/v1/users/:user_id/conversations/:conversation_id/messages", {
       params: conversationParams,
       query: {
-        limit: limitParam({ maximum: 200, default: 50 }),
+        limit: limitParam(messageLimits),
         after: Schema.optionalKey(MessageCursor),
         order: Schema.optionalKey(
-          Schema.Literals(["asc", "desc"]).annotate({ description: "The oldest first, or the newest", default: "asc" })
+          Schema.Literals(["asc", "desc"]).annotate({
+            description: "The oldest first, or the newest",
+            default: "asc",
+            examples: ["asc"]
+          })
         )
       },
-      success: page("Message", MessageBody, MessageCursor),
+      success: MessagesBody,
       error: [NotFound, Unavailable]
-    }).annotateMerge(operation("listMessages", "A conversation's messages"))
+    }).annotateMerge(
+      operation(
+        "listMessages",
+        "A conversation's messages",
+        "With the tool calls that the agent made to answer them.",
+        {
+          answer: of(MessagesBody, answers.messages),
+          wrong: ofConversation
+        }
+      )
+    )
   )
   .middleware(ValidRequest)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Conversations", description: "What was said, and how it is called." }))
+
+const taskLimits = { maximum: 200, default: 50 }
+const TasksBody = page("Task", TaskBody, TaskCursor, taskLimits)
+
+/** What may go wrong with the number of a task. */
+const ofTask: Shown["wrong"] = { 400: ["InvalidTaskId"], 404: ["NoSuchTask"] }
 
 const taskParams = { user_id: UserIdParam, task_id: TaskIdParam }
 
@@ -197,47 +273,70 @@ const descriptionField = Schema.NullOr(
   })
 )
 
+const NewTaskBody = Schema.Struct({ title: titleField, description: Schema.optionalKey(descriptionField) })
+
+const TaskPatchBody = Schema.Struct({
+  title: Schema.optionalKey(titleField),
+  description: Schema.optionalKey(descriptionField),
+  completed: Schema.optionalKey(Schema.Boolean)
+}).check(
+  Schema.makeFilter((patch) => Object.keys(patch).length > 0, {
+    expected: "at least one of title, description, completed",
+    toJsonSchema: () => ({ minProperties: 1 })
+  })
+)
+
 const TasksGroup = HttpApiGroup.make("tasks")
   .add(
     HttpApiEndpoint.get("list", "/api/v1/users/:user_id/tasks", {
       params: { user_id: UserIdParam },
       query: {
-        status: Schema.optionalKey(TaskStatus.annotate({ description: "Which tasks", default: "all" })),
-        limit: limitParam({ maximum: 200, default: 50 }),
+        status: Schema.optionalKey(
+          TaskStatus.annotate({ description: "Which tasks", default: "all", examples: ["pending"] })
+        ),
+        limit: limitParam(taskLimits),
         after: Schema.optionalKey(TaskCursor)
       },
-      success: page("Task", TaskBody, TaskCursor),
+      success: TasksBody,
       error: Unavailable
     }).annotateMerge(
-      operation("listTasks", "The user's tasks by number", "The tasks that the agent works on as well.")
+      operation("listTasks", "The user's tasks by number", "The tasks that the agent works on as well.", {
+        answer: of(TasksBody, answers.tasks),
+        wrong: { 400: ["InvalidLimit"] }
+      })
     ),
     HttpApiEndpoint.post("create", "/api/v1/users/:user_id/tasks", {
       params: { user_id: UserIdParam },
-      payload: Schema.Struct({ title: titleField, description: Schema.optionalKey(descriptionField) }),
+      payload: NewTaskBody,
       success: HttpApiSchema.WithHeaders(TaskBody.pipe(HttpApiSchema.status(201)), {
-        location: Schema.String.annotate({ description: "The path of the new task" })
+        location: StoredText({ maxLength: 256 }).annotate({
+          description: "The path of the new task",
+          examples: ["/api/v1/users/demo/tasks/2"]
+        })
       }),
       error: Unavailable
     })
       .middleware(JsonBody)
-      .annotateMerge(operation("createTask", "Add a task")),
+      .annotateMerge(
+        operation("createTask", "Add a task", "It gets the next number of the user's tasks.", {
+          request: of(NewTaskBody, requests.newTask),
+          answer: of(TaskBody, answers.newTask),
+          wrong: { 400: ["InvalidTitle"] }
+        })
+      ),
     HttpApiEndpoint.get("get", "/api/v1/users/:user_id/tasks/:task_id", {
       params: taskParams,
       success: TaskBody,
       error: [NotFound, Unavailable]
-    }).annotateMerge(operation("getTask", "One task")),
+    }).annotateMerge(
+      operation("getTask", "One task", "By its number, which is what people call it by.", {
+        answer: of(TaskBody, answers.task),
+        wrong: ofTask
+      })
+    ),
     HttpApiEndpoint.patch("update", "/api/v1/users/:user_id/tasks/:task_id", {
       params: taskParams,
-      payload: Schema.Struct({
-        title: Schema.optionalKey(titleField),
-        description: Schema.optionalKey(descriptionField),
-        completed: Schema.optionalKey(Schema.Boolean)
-      }).check(
-        Schema.makeFilter((patch) => Object.keys(patch).length > 0, {
-          expected: "at least one of title, description, completed",
-          toJsonSchema: () => ({ minProperties: 1 })
-        })
-      ),
+      payload: TaskPatchBody,
       success: TaskBody,
       error: [NotFound, Unavailable]
     })
@@ -246,14 +345,19 @@ const TasksGroup = HttpApiGroup.make("tasks")
         operation(
           "updateTask",
           "Change a task",
-          "What is left out stays as it is; `null` and an empty string clear the description."
+          "What is left out stays as it is; `null` and an empty string clear the description.",
+          {
+            request: of(TaskPatchBody, requests.taskPatch),
+            answer: of(TaskBody, answers.described),
+            wrong: { ...ofTask, 400: ["InvalidPatch"] }
+          }
         )
       ),
     HttpApiEndpoint.delete("remove", "/api/v1/users/:user_id/tasks/:task_id", {
       params: taskParams,
       success: gone,
       error: [NotFound, Unavailable]
-    }).annotateMerge(operation("deleteTask", "Delete a task", "Its number is not used again."))
+    }).annotateMerge(operation("deleteTask", "Delete a task", "Its number is not used again.", { wrong: ofTask }))
   )
   .middleware(ValidRequest)
   .middleware(Authorization)
@@ -269,7 +373,8 @@ const UsersGroup = HttpApiGroup.make("users")
       operation(
         "eraseUserData",
         "Erase all that is held of the user",
-        "Conversations, turns and tasks. The account itself belongs to whoever signs users in."
+        "Conversations, turns and tasks. The account itself belongs to whoever signs users in.",
+        { wrong: { 400: ["InvalidUserId"] } }
       )
     )
   )
@@ -277,18 +382,28 @@ const UsersGroup = HttpApiGroup.make("users")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Users", description: "What the service holds of a user." }))
 
-const Health = Schema.Struct({ status: Schema.Literal("ok") })
+const Health = Schema.Struct({ status: Schema.Literal("ok") }).annotate({ description: "All is well" })
+
+const healthShown: Shown = { answer: of(Health, answers.health), wrong: { 400: ["MissingHost"] } }
 
 const HealthGroup = HttpApiGroup.make("health")
   .add(
-    HttpApiEndpoint.get("live", "/health/live", { success: Health, error: Internal }).annotateMerge(
-      operation("isLive", "Whether the process answers", "Never touches the database.")
+    HttpApiEndpoint.get("live", "/health/live", { success: Health, error: [InvalidRequest, Internal] }).annotateMerge(
+      operation("isLive", "Whether the process answers", "Never touches the database.", healthShown)
     ),
-    HttpApiEndpoint.get("ready", "/health/ready", { success: Health, error: [Unavailable, Internal] }).annotateMerge(
-      operation("isReady", "Whether requests may be sent here", "The database answers and has its migrations.")
+    HttpApiEndpoint.get("ready", "/health/ready", {
+      success: Health,
+      error: [InvalidRequest, Unavailable, Internal]
+    }).annotateMerge(
+      operation(
+        "isReady",
+        "Whether requests may be sent here",
+        "The database answers and has its migrations.",
+        healthShown
+      )
     )
   )
-  .annotateMerge(OpenApi.annotations({ title: "Health" }))
+  .annotateMerge(OpenApi.annotations({ title: "Health", description: "For those who run it." }))
 
 /** All that the service offers over HTTP. */
 export class Api extends HttpApi.make("turnkeeper")
@@ -300,8 +415,10 @@ export class Api extends HttpApi.make("turnkeeper")
       version: "1",
       description:
         "People talk to an agent that keeps their to-do list. Every error is a problem of RFC 9457, and every answer " +
-        "has an `X-Request-Id`.",
-      license: { name: "MIT" },
+        "has an `X-Request-Id`. What cannot be read as a request is refused before any operation sees it: with 400, 405, " +
+        "408, 413, 417 or 431, and as a problem too.",
+      license: { name: "MIT", url: "https://spdx.org/licenses/MIT.html" },
+      servers: [{ url: "/", description: "The service that this document comes from" }],
       transform: describeDocument
     })
   ) {}

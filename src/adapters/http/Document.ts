@@ -1,48 +1,155 @@
 import { Predicate } from "effect"
+import { type Example, usuallyWrong, type Wrong, wrong } from "./Examples.ts"
+
+type Json = { readonly [key: PropertyKey]: unknown }
+
+const mapValues = (value: unknown, change: (value: unknown, key: string) => unknown): unknown =>
+  Predicate.isObject(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, change(entry, key)]))
+    : value
+
+/** What the document shows of an operation. */
+export interface Shown {
+  readonly request?: { readonly [name: string]: Example }
+  readonly answer?: { readonly [name: string]: Example }
+  /** What may go wrong here in a way of its own, by status; of the others there is what usually does. */
+  readonly wrong: { readonly [status: number]: ReadonlyArray<Wrong> }
+}
+
+/** Gives an operation of the document its examples. */
+export const showExamples =
+  (shown: Shown) =>
+  (operation: Json): Record<string, unknown> => ({
+    ...operation,
+    ...(shown.request !== undefined && { requestBody: withExamples(operation["requestBody"], shown.request) }),
+    responses: mapValues(operation["responses"], (response, status) => {
+      const names = shown.wrong[Number(status)] ?? usuallyWrong[status]
+      return withExamples(response, names === undefined ? shown.answer : references(names))
+    })
+  })
+
+/** Problems are shown once, in the components: most operations share them. */
+const references = (names: ReadonlyArray<Wrong>) =>
+  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/examples/${name}` }]))
+
+const withExamples = (body: unknown, examples: unknown): unknown =>
+  Predicate.hasProperty(body, "content") && examples !== undefined
+    ? {
+        ...body,
+        content: mapValues(body.content, (media) => (Predicate.isObject(media) ? { ...media, examples } : media))
+      }
+    : body
+
+const requestIdHeader = {
+  description: "The id of the request, which the logs have as well: that which was sent, or a new one",
+  required: true,
+  schema: { type: "string", minLength: 1, maxLength: 64, pattern: "^[A-Za-z0-9-]{1,64}$" },
+  example: wrong.NoToken.value.request_id
+}
 
 /**
  * Corrects what the generator cannot know: clients may send, and must bear, properties that are not in the document; a
  * parameter with bounds is a number, although any parameter travels as text; and times are times, ids UUIDs, and counts
- * not negative.
+ * not negative. Adds what all answers have in common.
  */
-export const describeDocument = (document: Record<string, unknown>): Record<string, unknown> => {
-  const described: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(document)) {
-    if (key !== "additionalProperties" || value !== false) {
-      described[key] = describeProperty(key, value)
+export const describeDocument = (document: Json): Record<string, unknown> => {
+  const described = describe(document, "")
+  if (!Predicate.isObject(described)) {
+    return { ...document }
+  }
+  return {
+    ...described,
+    info: Predicate.isObject(described["info"]) && {
+      ...described["info"],
+      contact: { name: "turnkeeper contributors" }
+    },
+    paths: mapValues(described["paths"], (path) => mapValues(path, withRequestId)),
+    components: Predicate.isObject(described["components"]) && {
+      ...described["components"],
+      examples: wrong,
+      headers: { RequestId: requestIdHeader }
     }
   }
-  const { schema } = described
-  if ("in" in described && Predicate.isObject(schema) && "minimum" in schema) {
-    return { ...described, schema: { ...schema, type: "integer" } }
+}
+
+const headersOf = ({ headers }: Json): Json => (Predicate.isObject(headers) ? headers : {})
+
+const withRequestId = (operation: unknown): unknown =>
+  Predicate.hasProperty(operation, "responses")
+    ? {
+        ...operation,
+        responses: mapValues(operation.responses, (response) =>
+          Predicate.isObject(response)
+            ? {
+                ...response,
+                headers: { ...headersOf(response), "x-request-id": { $ref: "#/components/headers/RequestId" } }
+              }
+            : response
+        )
+      }
+    : operation
+
+const describe = (value: unknown, name: string): unknown => {
+  if (Array.isArray(value)) {
+    return value.map((entry) => describe(entry, ""))
   }
-  return described
+  // Examples are what is sent, and nothing of them is a schema.
+  if (!Predicate.isObject(value) || name === "examples") {
+    return value
+  }
+  const node: Record<string, unknown> = {}
+  for (const [key, entry] of Object.entries(value)) {
+    if (key !== "additionalProperties" || entry !== false) {
+      node[key] = describe(entry, key)
+    }
+  }
+  return describeParameter(describeNumber(describeText(describeChoice(node), name), name))
+}
+
+/** A choice of one is none. */
+const describeChoice = (node: Json): Json => {
+  const { anyOf, ...rest } = node
+  return Array.isArray(anyOf) && anyOf.length === 1 ? { ...rest, ...anyOf[0] } : node
 }
 
 const timestamp = /_at$/
 const uuid = /^(?:(?:conversation|turn|message)_)?id$/
 
-const describeProperty = (name: string, value: unknown): unknown => {
-  if (!Predicate.isObject(value)) {
-    return describe(value)
+const describeText = (node: Json, name: string): Json => {
+  if (node["type"] !== "string") {
+    return node
   }
   if (timestamp.test(name)) {
-    return { ...value, format: "date-time" }
+    return { ...node, format: "date-time", minLength: 24, maxLength: 24 }
   }
-  const type = Predicate.hasProperty(value, "type") ? value.type : undefined
-  // A task's id is a number.
-  if (uuid.test(name) && type === "string") {
-    return { ...value, format: "uuid" }
-  }
-  if (type === "integer" && Predicate.hasProperty(value, "minimum") && value.minimum === Number.MIN_SAFE_INTEGER) {
-    return { ...value, minimum: name === "seq" ? 1 : 0 }
-  }
-  return describe(value)
+  return node["format"] === "uuid" || uuid.test(name) ? { ...node, format: "uuid", minLength: 36, maxLength: 36 } : node
 }
 
-const describe = (value: unknown): unknown => {
-  if (Array.isArray(value)) {
-    return value.map(describe)
+const describeNumber = (node: Json, name: string): Json => {
+  if (node["type"] !== "integer") {
+    return node
   }
-  return Predicate.isObject(value) ? describeDocument({ ...value }) : value
+  const { minimum, maximum } = node
+  return {
+    ...node,
+    format: Predicate.isNumber(maximum) && maximum < 2 ** 31 ? "int32" : "int64",
+    ...(minimum === Number.MIN_SAFE_INTEGER && { minimum: name === "seq" ? 1 : 0 })
+  }
+}
+
+/** A parameter or a header: what its schema tells of it belongs to itself. */
+const describeParameter = (node: Json): Json => {
+  const { schema } = node
+  if (!Predicate.isObject(schema) || !("required" in node)) {
+    return node
+  }
+  const { description, examples, ...rest } = schema
+  const example = Array.isArray(examples) ? examples[0] : undefined
+  const isNumber = "minimum" in rest
+  return {
+    ...node,
+    ...(description !== undefined && { description }),
+    ...(example !== undefined && { example: isNumber ? Number(example) : example }),
+    schema: isNumber ? describeNumber({ ...rest, type: "integer" }, "") : rest
+  }
 }

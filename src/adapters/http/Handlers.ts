@@ -18,7 +18,7 @@ import {
   taskEntry
 } from "./Bodies.ts"
 import { failUnavailable } from "./Middleware.ts"
-import { fail, failForNow, problem, shuttingDownWords } from "./Problems.ts"
+import { fail, failForNow, failRateLimited, problem, shuttingDownWords } from "./Problems.ts"
 
 /** Whether this instance takes requests, beside what its store says of itself. */
 export const Readiness = Context.Reference<Effect.Effect<void, ShuttingDown>>("turnkeeper/adapters/http/Readiness", {
@@ -57,7 +57,7 @@ const chat = HttpApiBuilder.group(
           IdempotencyKeyReused: () =>
             fail("idempotency_key_reused", "This Idempotency-Key was used with another request."),
           RateLimited: (error) =>
-            failForNow("rate_limited", "Too many turns were begun within a minute.", error.retryAfterMillis),
+            failRateLimited("Too many turns were begun within a minute.", error.retryAfterMillis, error.turnsPerMinute),
           TurnFailed: failTurn,
           ShuttingDown: failShuttingDown,
           StorageUnavailable: failUnavailable

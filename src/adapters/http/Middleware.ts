@@ -83,7 +83,8 @@ export const jsonBody: Layer.Layer<JsonBody> = Layer.succeed(
   JsonBody,
   Effect.fnUntraced(function* (handle) {
     const request = yield* HttpServerRequest.HttpServerRequest
-    if (hasBody(request)) {
+    // What says that it is of another type is refused even if there is nothing of it.
+    if (hasBody(request) || request.headers["content-type"] !== undefined) {
       yield* checkType(request)
     }
     if (Number(request.headers["content-length"]) > maxBodyBytes) {

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from "node:stream"
 import { Duration } from "effect"
 import { ProblemDetails } from "effect/http"
+import { guardHeaders } from "./Headers.ts"
 import { requestIdOf } from "./Problems.ts"
 
 /** What Node refuses before anyone sees a request: no types of our own, so `about:blank` and the phrases of RFC 9110. */
@@ -42,11 +43,10 @@ const refuse = (status: Refusal, givenRequestId?: unknown) => {
   const headers = {
     // RFC 9110, section 15.5.6: a 405 has one. What CONNECT names is nothing of ours, so no method can be used there.
     ...(status === 405 ? { allow: "" } : {}),
-    "cache-control": "no-store",
+    ...guardHeaders,
     connection: "close",
     "content-length": String(Buffer.byteLength(body)),
     "content-type": ProblemDetails.contentType,
-    "x-content-type-options": "nosniff",
     "x-request-id": requestId
   }
   return { status, title, headers, body }
@@ -69,6 +69,19 @@ const behind = (latest: ServerResponse | undefined, socket: Duplex, write: () =>
   latest.once("close", () => {
     if (socket.writable) {
       write()
+    }
+  })
+}
+
+/**
+ * Whoever is answered before all of a body has come whose end nobody knows is told that the connection ends: what is left of
+ * it may be more than anybody reads.
+ */
+const closeIfUnread = (request: IncomingMessage, response: ServerResponse): void => {
+  response.writeHead = new Proxy(response.writeHead, {
+    apply: (writeHead, self, args) => {
+      if (!request.complete) response.shouldKeepAlive = false
+      return Reflect.apply(writeHead, self, args)
     }
   })
 }
@@ -104,6 +117,7 @@ export const makeNodeServer = (requestTimeout: Duration.Input): NodeServer => {
     latest.set(request.socket, response)
     unanswered.add(response)
     if (closing) response.shouldKeepAlive = false
+    if (request.headers["transfer-encoding"] !== undefined) closeIfUnread(request, response)
     // A server that is closing closes the connections that are idle at that moment, and would wait for the others to
     // be given up by their clients.
     response.once("close", () => {

@@ -3,24 +3,34 @@ import { ConversationId } from "../../domain/model/Conversation.ts"
 import { TaskId } from "../../domain/model/Task.ts"
 import { IdempotencyKey } from "../../domain/model/Turn.ts"
 import { UserId } from "../../domain/model/User.ts"
+import { conversationId, cursors, idempotencyKey, userId } from "./Examples.ts"
 
 /** Text on the wire. A schema that changes it before it looks would leave the OpenAPI document with a bare string. */
-export const documentedText = (description: string, json: Schema.JsonObject = {}) =>
-  Schema.String.check(Schema.makeFilter(() => true, { toJsonSchema: () => json })).annotate({ description })
+export const documentedText = (description: string, json: Schema.JsonObject = {}, example?: string) =>
+  Schema.String.check(Schema.makeFilter(() => true, { toJsonSchema: () => json })).annotate({
+    description,
+    ...(example !== undefined && { examples: [example] })
+  })
 
-export const UserIdParam = documentedText("The user whose token is sent", { pattern: "^[A-Za-z0-9_-]{1,128}$" }).pipe(
-  Schema.decodeTo(UserId)
-)
+export const UserIdParam = documentedText(
+  "The user whose token is sent",
+  { minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_-]{1,128}$" },
+  userId
+).pipe(Schema.decodeTo(UserId))
 
-export const ConversationIdParam = documentedText("A conversation", { format: "uuid" }).pipe(
+export const ConversationIdParam = documentedText("A conversation", { format: "uuid" }, conversationId).pipe(
   Schema.decodeTo(ConversationId)
 )
 
 const canonicalDigits = /^[1-9][0-9]{0,9}$/
 
 /** A whole number from 1, in the one way to write it: without sign, leading zeros, fraction or exponent. */
-const canonicalInteger = (description: string, json: { readonly maximum: number; readonly default?: number }) =>
-  documentedText(description, { minimum: 1, ...json }).pipe(
+const canonicalInteger = (
+  description: string,
+  json: { readonly maximum: number; readonly default?: number },
+  example: number
+) =>
+  documentedText(description, { minimum: 1, ...json }, String(example)).pipe(
     Schema.check(Schema.isPattern(canonicalDigits, { expected: `a whole number from 1 to ${json.maximum}` })),
     Schema.decodeTo(
       Schema.Int.check(
@@ -33,13 +43,13 @@ const canonicalInteger = (description: string, json: { readonly maximum: number;
     )
   )
 
-export const TaskIdParam = canonicalInteger("The number of a task", { maximum: 2_147_483_647 }).pipe(
+export const TaskIdParam = canonicalInteger("The number of a task", { maximum: 2_147_483_647 }, 1).pipe(
   Schema.decodeTo(TaskId)
 )
 
 /** How many entries a page may have. */
 export const limitParam = (bounds: { readonly maximum: number; readonly default: number }) =>
-  Schema.optionalKey(canonicalInteger("How many entries the page may have at most", bounds))
+  Schema.optionalKey(canonicalInteger("How many entries the page may have at most", bounds, 2))
 
 /**
  * A place in a list: the opaque text that a page gave as `next_cursor`, which stands for these values.
@@ -47,10 +57,14 @@ export const limitParam = (bounds: { readonly maximum: number; readonly default:
  * What was tampered with is refused or names another place of the same user's list: the values are bounded to what a
  * store can compare with, and choose nothing else.
  */
-const cursor = <S extends Schema.ConstraintCodec<unknown, unknown>>(position: S) => {
+const cursor = <S extends Schema.ConstraintCodec<unknown, unknown>>(position: S, example: string) => {
   const text = Schema.StringFromBase64Url.pipe(Schema.decodeTo(Schema.fromJsonString(position)))
   const decode = Schema.decodeUnknownOption(text)
-  return documentedText("A place in the list: `after` takes what `next_cursor` gave").pipe(
+  return documentedText(
+    "A place in the list: `after` takes what `next_cursor` gave",
+    { minLength: 1, maxLength: 512 },
+    example
+  ).pipe(
     Schema.decodeTo(Schema.toType(position), {
       decode: SchemaGetter.transformEffect((input, options) =>
         Effect.mapError(
@@ -70,16 +84,18 @@ export const ConversationCursor = cursor(
       Schema.decodeTo(Schema.DateTimeUtcFromMillis)
     ),
     id: ConversationId
-  })
+  }),
+  cursors.conversations
 )
 
 /** Behind which message of its conversation a page begins. */
 export const MessageCursor = cursor(
-  Schema.Struct({ seq: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 })) })
+  Schema.Struct({ seq: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 })) }),
+  cursors.messages
 )
 
 /** Behind which task a page begins. */
-export const TaskCursor = cursor(Schema.Struct({ id: TaskId }))
+export const TaskCursor = cursor(Schema.Struct({ id: TaskId }), cursors.tasks)
 
 /** A string of RFC 8941, section 3.3.3. */
 const quotedString = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/
@@ -93,7 +109,8 @@ const needsEscape = /["\\]/g
 export const IdempotencyKeyHeader = documentedText(
   "Makes it safe to send the request again: 1 to 255 visible ASCII characters, bare or quoted",
   // Quoted, with all of it escaped.
-  { minLength: 1, maxLength: 512 }
+  { minLength: 1, maxLength: 512 },
+  idempotencyKey
 ).pipe(
   Schema.decodeTo(IdempotencyKey, {
     decode: SchemaGetter.transformEffect((text, options) => {

@@ -2,7 +2,8 @@ import { Context, Effect, Predicate, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
-import { ConversationId, ToolCall, TurnId } from "../../domain/model/Conversation.ts"
+import { StoredArray, StoredText } from "../../domain/model/Bounds.ts"
+import { ConversationId, ToolCalls, TurnId } from "../../domain/model/Conversation.ts"
 import { UsageSummary } from "../../domain/model/Turn.ts"
 
 /** The id of the request at hand: its answer's `X-Request-Id`, the `request_id` of its problem, and what logs are found by. */
@@ -76,6 +77,25 @@ export const failForNow = <const C extends Code>(code: C, detail: string, retryA
     Effect.fail(HttpApiSchema.withHeaders({ body, headers: { "retry-after": retryAfterSeconds(retryAfterMillis) } }))
   )
 
+/**
+ * Fails the request at hand because of the user's limit of turns, in the words of the IETF's draft on rate limits as well
+ * (draft-ietf-httpapi-ratelimit-headers-10): the quota in a window of a minute, and that nothing is left of it.
+ */
+export const failRateLimited = (detail: string, retryAfterMillis: number, turnsPerMinute: number) =>
+  Effect.flatMap(problem("rate_limited", detail), (body) => {
+    const seconds = retryAfterSeconds(retryAfterMillis)
+    return Effect.fail(
+      HttpApiSchema.withHeaders({
+        body,
+        headers: {
+          "retry-after": seconds,
+          "ratelimit-policy": `"turns";q=${turnsPerMinute};w=60`,
+          ratelimit: `"turns";r=0;t=${seconds}`
+        }
+      })
+    )
+  })
+
 /** RFC 9110, section 10.2.3: whole seconds; rounded up, and never "at once". */
 const retryAfterSeconds = (millis: number): string => String(Math.max(1, Math.ceil(millis / 1000)))
 
@@ -84,8 +104,14 @@ export const shuttingDownWords = "This instance is shutting down; another one go
 /** Why a value does not fit that came more than once. */
 export const givenTwice = "Expected to be given once"
 
+/** What is said of a problem: of eight values that do not fit, and there are no requests with more. */
+const ProblemText = StoredText({ minLength: 1, maxLength: 2600 })
+
 /** One value of a request that does not fit: its name in the path, query, headers or body (`body` for all of it), and why. */
-export const InvalidValue = Schema.Struct({ path: Schema.String, message: Schema.String })
+export const InvalidValue = Schema.Struct({
+  path: StoredText({ minLength: 1, maxLength: 64 }),
+  message: StoredText({ minLength: 1, maxLength: 256 })
+})
 export type InvalidValue = typeof InvalidValue.Type
 
 export interface InvalidProblem extends Problem<"invalid_request"> {
@@ -108,11 +134,11 @@ const codeSchema = <const C extends Code, Fields extends Schema.Struct.Fields>(
   const status: (typeof problems)[C]["status"] = problems[codes[0]].status
   return Schema.Struct({
     type: Schema.Literals(codes.map((code): `urn:turnkeeper:problem:${C}` => `urn:turnkeeper:problem:${code}`)),
-    title: Schema.String,
+    title: StoredText({ minLength: 1, maxLength: 64 }),
     status: Schema.Literal(status),
-    detail: Schema.String,
-    request_id: Schema.String,
-    error: Schema.Struct({ message: Schema.String, code: Schema.Literals(codes) }),
+    detail: ProblemText,
+    request_id: StoredText({ minLength: 1, maxLength: 64 }),
+    error: Schema.Struct({ message: ProblemText, code: Schema.Literals(codes) }),
     ...fields
   }).pipe(
     Schema.annotateEncoded({ identifier }),
@@ -123,7 +149,10 @@ const codeSchema = <const C extends Code, Fields extends Schema.Struct.Fields>(
 }
 
 const RetryAfter = {
-  "retry-after": Schema.String.annotate({ description: "After how many seconds it may be worth trying again" })
+  "retry-after": StoredText({ minLength: 1, maxLength: 10 }).annotate({
+    description: "After how many seconds it may be worth trying again",
+    examples: ["5"]
+  })
 }
 
 export const InvalidRequest = codeSchema(
@@ -131,13 +160,18 @@ export const InvalidRequest = codeSchema(
   ["invalid_request"],
   "The request does not fit its schema, or is not JSON",
   {
-    errors: Schema.Array(InvalidValue)
+    errors: StoredArray(InvalidValue, { minItems: 1, maxItems: 8 })
   }
 )
 
 export const Unauthorized = HttpApiSchema.WithHeaders(
   codeSchema("Unauthorized", ["unauthorized"], "No token, or one that is unknown, expired, revoked or malformed", {}),
-  { "www-authenticate": Schema.String }
+  {
+    "www-authenticate": StoredText({ minLength: 6, maxLength: 64 }).annotate({
+      description: "By what a client may authenticate, and what was wrong with its token",
+      examples: ["Bearer", 'Bearer error="invalid_token"']
+    })
+  }
 )
 
 export const Forbidden = codeSchema("Forbidden", ["forbidden"], "The path's user is not the token's user", {})
@@ -177,7 +211,17 @@ export const IdempotencyKeyReused = codeSchema(
 
 export const RateLimited = HttpApiSchema.WithHeaders(
   codeSchema("RateLimited", ["rate_limited"], "The user has begun too many turns within a minute", {}),
-  RetryAfter
+  {
+    ...RetryAfter,
+    "ratelimit-policy": StoredText({ minLength: 1, maxLength: 64 }).annotate({
+      description: "How many turns (`q`) may be begun in how many seconds (`w`)",
+      examples: ['"turns";q=60;w=60']
+    }),
+    ratelimit: StoredText({ minLength: 1, maxLength: 64 }).annotate({
+      description: "How many of them are left (`r`), and after how many seconds there is one again (`t`)",
+      examples: ['"turns";r=0;t=5']
+    })
+  }
 )
 
 export const Internal = codeSchema("Internal", ["internal"], "A bug; nothing more is told", {})
@@ -189,7 +233,7 @@ export const TurnFailed = codeSchema(
   {
     conversation_id: ConversationId,
     turn_id: TurnId,
-    tool_calls: Schema.Array(ToolCall),
+    tool_calls: ToolCalls,
     usage: UsageSummary,
     retryable: Schema.Boolean.annotate({
       description: "Whether the same request under the same `Idempotency-Key` goes on where this one stopped"

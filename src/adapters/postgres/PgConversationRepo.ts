@@ -296,14 +296,14 @@ const described = (description: string | null | undefined) => ({
 /** The parameters of `task_perform` for one call: none is null, since an array of nulls has no type. */
 const toValues = (call: FoldedCall) => {
   const otherwise = call._tag === "Known" ? call.result : call.missing
-  const none = { number: 0, title: "", ...described(undefined), otherwise }
+  const none = { number: 0, bytes: 0, title: "", ...described(undefined), otherwise }
   if (call._tag === "Known") return { ...none, kind: "known" }
   const { operation } = call
   switch (operation._tag) {
     case "Add":
       return { ...none, kind: "add", title: operation.task.title, ...described(operation.task.description) }
     case "List":
-      return { ...none, kind: "list", number: operation.limit, title: operation.status }
+      return { ...none, kind: "list", number: operation.limit, bytes: operation.bytes, title: operation.status }
     case "Complete":
       return { ...none, kind: "complete", number: operation.taskId }
     case "Remove":
@@ -409,7 +409,8 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         ${request.usage.completionTokens}::int, ${leaseMillis}::int, ${request.calls.map((call) => call.id)}::uuid[],
         ${request.calls.map((call) => call.providerCallId)}::text[], ${request.calls.map((call) => call.toolName)}::text[],
         ${request.calls.map((call) => call.arguments)}::text[], ${values.map((value) => value.kind)}::text[],
-        ${values.map((value) => value.number)}::int[], ${values.map((value) => value.title)}::text[],
+        ${values.map((value) => value.number)}::int[], ${values.map((value) => value.bytes)}::int[],
+        ${values.map((value) => value.title)}::text[],
         ${values.map((value) => value.describe)}::text[], ${values.map((value) => value.description)}::text[],
         ${values.map((value) => value.otherwise.result)}::text[],
         ${values.map((value) => value.otherwise.status)}::text[])`.pipe(

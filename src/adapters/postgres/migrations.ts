@@ -592,19 +592,23 @@ const functions = [
 
   // An operation on tasks as a value. p_title is the status of a list, and p_number its limit. An empty title leaves the
   // title as it is, and p_describe tells whether to 'leave', 'clear' or 'set' the description.
-  `create function task_perform(p_user text, p_kind text, p_number int, p_title text, p_describe text,
+  `create function task_perform(p_user text, p_kind text, p_number int, p_bytes int, p_title text, p_describe text,
     p_description text, inout result text, inout status text)
   language plpgsql set enable_seqscan = off as $$
-  declare v_task tasks; v_tasks text[]; v_description text := case when p_describe = 'set' then p_description end;
+  declare v_task tasks; v_tasks text[]; v_found int; v_description text := case when p_describe = 'set' then p_description end;
   begin
     if p_kind = 'known' then return; end if;
     if p_kind = 'list' then
-      select array_agg(task_json(x.t)) into v_tasks from (select t from tasks t
-        where t.user_id = p_user and (p_title = 'all' or t.completed = (p_title = 'completed'))
-        order by t.id limit p_number + 1) x;
-      result := '{"success":true,"tasks":[' || coalesce(array_to_string(v_tasks[:p_number], ','), '') || '],"count":'
-        || least(coalesce(cardinality(v_tasks), 0), p_number)
-        || case when cardinality(v_tasks) > p_number then ',"has_more":true}' else '}' end;
+      select array_agg(task_json(x.t) order by x.n) filter (where x.n <= p_number and x.bytes <= p_bytes), count(*)
+        into v_tasks, v_found
+        from (select z.y t, row_number() over (order by (z.y).id) n,
+            sum(octet_length((z.y).title) + coalesce(octet_length((z.y).description), 0)) over (order by (z.y).id) bytes
+          from (select y from tasks y
+            where y.user_id = p_user and (p_title = 'all' or y.completed = (p_title = 'completed'))
+            order by y.id limit p_number + 1) z) x;
+      result := '{"success":true,"tasks":[' || coalesce(array_to_string(v_tasks, ','), '') || '],"count":'
+        || coalesce(cardinality(v_tasks), 0)
+        || case when v_found > coalesce(cardinality(v_tasks), 0) then ',"has_more":true}' else '}' end;
       status := 'success';
       return;
     end if;
@@ -625,16 +629,16 @@ const functions = [
   // A whole step whose calls are operations on tasks, in one statement.
   `create function turn_step(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_content text,
     p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
-    p_arguments text[], p_kinds text[], p_numbers int[], p_titles text[], p_describes text[], p_descriptions text[],
-    inout results text[], inout statuses text[], out outcome text, out seq int)
+    p_arguments text[], p_kinds text[], p_numbers int[], p_bytes int[], p_titles text[], p_describes text[],
+    p_descriptions text[], inout results text[], inout statuses text[], out outcome text, out seq int)
   language plpgsql set enable_seqscan = off set lock_timeout = '200ms' as $$
   declare v_result text; v_status text;
   begin
     outcome := turn_step_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
     if outcome <> 'ok' then return; end if;
     for i in 1..coalesce(cardinality(p_kinds), 0) loop
-      select x.result, x.status into v_result, v_status from task_perform(p_user, p_kinds[i], p_numbers[i], p_titles[i],
-        p_describes[i], p_descriptions[i], results[i], statuses[i]) x;
+      select x.result, x.status into v_result, v_status from task_perform(p_user, p_kinds[i], p_numbers[i], p_bytes[i],
+        p_titles[i], p_describes[i], p_descriptions[i], results[i], statuses[i]) x;
       results[i] := v_result;
       statuses[i] := v_status;
     end loop;

@@ -1,4 +1,5 @@
 import { Schema, SchemaTransformation } from "effect"
+import { StoredArray, StoredText } from "./Bounds.ts"
 import { TrimmedText } from "./Text.ts"
 
 /** A UUID in its canonical form: a UUID in capitals is made lower case. */
@@ -30,7 +31,7 @@ export const ConversationTitle = TrimmedText(1, 255)
 /** A talk between one user and the agent. */
 export const Conversation = Schema.Struct({
   id: ConversationId,
-  title: Schema.String,
+  title: StoredText({ minLength: 1, maxLength: 255 }),
   createdAt: Schema.DateTimeUtcFromString,
   updatedAt: Schema.DateTimeUtcFromString
 }).pipe(Schema.encodeKeys({ createdAt: "created_at", updatedAt: "updated_at" }))
@@ -53,12 +54,15 @@ export type JsonObject = typeof JsonObject.Type
  */
 export const ToolCall = Schema.Struct({
   id: ToolCallId,
-  toolName: Schema.String,
+  toolName: StoredText({ maxLength: 256 }),
   status: Schema.Literals(["success", "error"]),
   arguments: JsonObject,
   result: JsonObject
 }).pipe(Schema.encodeKeys({ toolName: "tool_name" }))
 export type ToolCall = typeof ToolCall.Type
+
+/** The tool calls of a turn: the agent asks the model ten times at most, and looks at 128 calls of an answer. */
+export const ToolCalls = StoredArray(ToolCall, { maxItems: 1280 })
 
 /** One thing that was said: by the user, or by the agent in reply. `seq` counts up without gaps and is the order. */
 export const Message = Schema.Struct({
@@ -68,7 +72,7 @@ export const Message = Schema.Struct({
   turnStatus: TurnStatus,
   role: Schema.Literals(["user", "assistant"]),
   content: Schema.String,
-  toolCalls: Schema.Array(ToolCall),
+  toolCalls: ToolCalls,
   createdAt: Schema.DateTimeUtcFromString
 }).pipe(
   Schema.encodeKeys({

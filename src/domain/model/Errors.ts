@@ -44,7 +44,9 @@ export class IdempotencyKeyReused extends Schema.TaggedError<IdempotencyKeyReuse
 /** The user has begun as many turns as may be in a minute. */
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
   /** When the next turn is allowed, in milliseconds. */
-  retryAfterMillis: Schema.Finite
+  retryAfterMillis: Schema.Finite,
+  /** How many are. */
+  turnsPerMinute: Schema.Finite
 }) {}
 
 /** This instance is shutting down; another one goes on with what it had begun. */

@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { StoredText } from "./Bounds.ts"
 import { isStorable, TrimmedText } from "./Text.ts"
 
 /** The number of a task: it counts up per user from 1, is never used again, and is what people say ("mark task 1 as done"). */
@@ -22,8 +23,8 @@ export const TaskDescription = Schema.String.pipe(
 /** An entry of a user's to-do list. Its encoded form is the JSON that clients and the model see. */
 export const Task = Schema.Struct({
   id: TaskId,
-  title: Schema.String,
-  description: Schema.NullOr(Schema.String),
+  title: StoredText({ minLength: 1, maxLength: 255 }),
+  description: Schema.NullOr(StoredText({ maxLength: 2000 })),
   completed: Schema.Boolean,
   createdAt: Schema.DateTimeUtcFromString,
   updatedAt: Schema.DateTimeUtcFromString

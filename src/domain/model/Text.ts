@@ -22,3 +22,14 @@ export const TrimmedText = (minimum: number, maximum: number) => {
     )
   )
 }
+
+/** How many bytes a well-formed text has as UTF-8, without making them. */
+export const utf8Length = (text: string): number => {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    // The two halves of a surrogate pair have two bytes each.
+    if (unit >= 0x80) bytes += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { ConversationId, MessageId, ToolCall, TurnId } from "./Conversation.ts"
+import { ConversationId, MessageId, ToolCalls, TurnId } from "./Conversation.ts"
 
 /** The name that a client gives a request so that it can repeat it safely: 1 to 255 visible ASCII characters. */
 export const IdempotencyKey = Schema.String.pipe(
@@ -50,7 +50,7 @@ export const TurnReply = Schema.Struct({
   turnId: TurnId,
   messageId: MessageId,
   message: Schema.String,
-  toolCalls: Schema.Array(ToolCall),
+  toolCalls: ToolCalls,
   usage: UsageSummary
 }).pipe(
   Schema.encodeKeys({

@@ -12,6 +12,7 @@ const Operation = Schema.Struct({
       name: Schema.String,
       in: Schema.String,
       required: Schema.Boolean,
+      description: Schema.String,
       schema: Schema.Record(Schema.String, Schema.Unknown)
     })
   ),
@@ -89,7 +90,7 @@ type Described = Effect.Success<typeof served>["operations"][number]
 
 const problemsOf = ({ path, requestBody, operationId }: Described): Array<string> => {
   if (path.startsWith("/health")) {
-    return operationId === "isReady" ? ["500", "503"] : ["500"]
+    return operationId === "isReady" ? ["400", "500", "503"] : ["400", "500"]
   }
   const statuses = ["400", "401", "403", "500", "503"]
   if (requestBody !== undefined) {
@@ -107,7 +108,7 @@ const problemsOf = ({ path, requestBody, operationId }: Described): Array<string
 const problemHeaders = new Map([
   ["401", ["www-authenticate"]],
   ["409", ["retry-after"]],
-  ["429", ["retry-after"]],
+  ["429", ["retry-after", "ratelimit-policy", "ratelimit"]],
   ["503", ["retry-after"]]
 ])
 
@@ -123,7 +124,7 @@ it.live("every operation tells its problems, as what they are sent as", () =>
       )
       for (const [status, { content, headers }] of problems) {
         assert.deepStrictEqual(Object.keys(content ?? {}), ["application/problem+json"])
-        assert.deepStrictEqual(Object.keys(headers ?? {}), problemHeaders.get(status) ?? [])
+        assert.deepStrictEqual(Object.keys(headers ?? {}), [...(problemHeaders.get(status) ?? []), "x-request-id"])
       }
     }
     const created = operations.find(({ operationId }) => operationId === "createTask")?.responses["201"]
@@ -136,7 +137,9 @@ it.live("every operation tells its problems, as what they are sent as", () =>
 it.live("a user's operations ask for a bearer token, and no others do", () =>
   Effect.gen(function* () {
     const { document, operations } = yield* served
-    assert.deepStrictEqual(document.components.securitySchemes, { bearer: { type: "http", scheme: "Bearer" } })
+    assert.deepStrictEqual(document.components.securitySchemes, {
+      bearer: { type: "http", scheme: "Bearer", description: "The token that the user got where users sign in" }
+    })
     for (const { path, security } of operations) {
       assert.deepStrictEqual(security, path.startsWith("/health") ? [] : [{ bearer: [] }])
     }
@@ -147,12 +150,12 @@ it.live("parameters are told with their bounds", () =>
   Effect.gen(function* () {
     const { operations } = yield* served
     const expected = new Map<string, unknown>([
-      ["user_id", { type: "string", pattern: "^[A-Za-z0-9_-]{1,128}$" }],
-      ["conversation_id", { type: "string", format: "uuid" }],
-      ["task_id", { type: "integer", minimum: 1, maximum: 2_147_483_647 }],
+      ["user_id", { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_-]{1,128}$" }],
+      ["conversation_id", { type: "string", format: "uuid", minLength: 36, maxLength: 36 }],
+      ["task_id", { type: "integer", format: "int32", minimum: 1, maximum: 2_147_483_647 }],
       ["status", { type: "string", enum: ["all", "pending", "completed"], default: "all" }],
       ["order", { type: "string", enum: ["asc", "desc"], default: "asc" }],
-      ["after", { type: "string" }],
+      ["after", { type: "string", minLength: 1, maxLength: 512 }],
       ["idempotency-key", { type: "string", minLength: 1, maxLength: 512 }]
     ])
     for (const { path, parameters, operationId } of operations) {
@@ -162,13 +165,11 @@ it.live("parameters are told with their bounds", () =>
         inPath
       )
       for (const parameter of parameters) {
-        const { description, ...schema } = parameter.schema
-        assert.isString(description, parameter.name)
         assert.strictEqual(parameter.required, parameter.in === "path")
         const maximum = operationId === "listConversations" ? 100 : 200
         assert.deepStrictEqual(
-          schema,
-          expected.get(parameter.name) ?? { type: "integer", minimum: 1, maximum, default: 50 },
+          parameter.schema,
+          expected.get(parameter.name) ?? { type: "integer", format: "int32", minimum: 1, maximum, default: 50 },
           parameter.name
         )
       }
@@ -192,7 +193,19 @@ it.live("bodies are told with their bounds", () =>
     })
     const message = {
       message: text("What the user says", 1, 2000),
-      conversation_id: { anyOf: [{ type: "string", format: "uuid", description: "A conversation" }, { type: "null" }] }
+      conversation_id: {
+        anyOf: [
+          {
+            type: "string",
+            format: "uuid",
+            minLength: 36,
+            maxLength: 36,
+            description: "A conversation",
+            examples: ["019bd5b2-7100-7a61-9c0e-5d3f2b8a4e17"]
+          },
+          { type: "null" }
+        ]
+      }
     }
     const title = text("What is to be done", 1, 255)
     const description = {
@@ -219,18 +232,18 @@ it.live(
       }
       assert.includeMembers(names, ["Task", "TaskPage", "Conversation", "Message", "TurnReply", "TurnFailed"])
       assert.deepInclude(document.components.schemas["Task"]?.["properties"], {
-        created_at: { type: "string", format: "date-time" }
+        created_at: { type: "string", format: "date-time", minLength: 24, maxLength: 24 }
       })
       assert.notInclude(response.text, "additionalProperties")
       assert.notInclude(response.text, String(Number.MIN_SAFE_INTEGER))
       assert.notInclude(response.text, "<No Content>")
-      const uuid = { type: "string", format: "uuid" }
-      const seq = { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
+      const uuid = { type: "string", format: "uuid", minLength: 36, maxLength: 36 }
+      const seq = { type: "integer", format: "int64", minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
       assert.deepInclude(document.components.schemas["Message"]?.["properties"], { id: uuid, turn_id: uuid, seq })
       assert.deepInclude(document.components.schemas["Task"]?.["properties"], {
-        id: { type: "integer", minimum: 1, maximum: 2_147_483_647 }
+        id: { type: "integer", format: "int32", minimum: 1, maximum: 2_147_483_647 }
       })
-      const count = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
+      const count = { type: "integer", format: "int64", minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
       assert.deepInclude(document.components.schemas["TurnReply"]?.["properties"], {
         conversation_id: uuid,
         message_id: uuid,

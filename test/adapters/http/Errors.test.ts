@@ -90,7 +90,7 @@ describe.each(chatPaths)("POST %s", (path) => {
       undefined
     ],
     [
-      new RateLimited({ retryAfterMillis: 1000 }),
+      new RateLimited({ retryAfterMillis: 1000, turnsPerMinute: 60 }),
       problemJson(429, "rate_limited", "Too many turns", "Too many turns were begun within a minute."),
       "1"
     ],
@@ -122,6 +122,17 @@ describe.each(chatPaths)("POST %s", (path) => {
       assert.deepStrictEqual(response.json(), expected)
       assert.strictEqual(response.headers["content-type"], "application/problem+json")
       assert.strictEqual(response.headers["retry-after"], retryAfter)
+    })
+  )
+
+  it.live("tells a limited user of the limit", () =>
+    Effect.gen(function* () {
+      const error = new RateLimited({ retryAfterMillis: 1001, turnsPerMinute: 60 })
+      const server = yield* serveFakes({ chat: { send: () => Effect.fail(error) } })
+      const { headers } = yield* server.fetch("POST", path, { body })
+      assert.strictEqual(headers["retry-after"], "2")
+      assert.strictEqual(headers["ratelimit-policy"], '"turns";q=60;w=60')
+      assert.strictEqual(headers["ratelimit"], '"turns";r=0;t=2')
     })
   )
 

@@ -257,6 +257,30 @@ describe("what Node refuses", () => {
     })
   )
 
+  it.live("400: another version", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes()
+      for (const version of ["HTTP/2.0", "HTTP/0.9"]) {
+        const lines = `Host: x\r\nConnection: close\r\nX-Request-Id: ${requestId}\r\n\r\n`
+        const { status, text } = parse(yield* server.raw(`GET /health/live ${version}\r\n${lines}`))
+        assert.strictEqual(status, "HTTP/1.1 400 Bad Request", version)
+        assert.deepStrictEqual(decodeJson(text), invalidJson({ path: "version", message: "Expected HTTP/1.1" }))
+      }
+    })
+  )
+
+  it.live("415: no body, but of another type", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes()
+      for (const type of ["text/plain", "image/svg+xml", "nonsense", ""]) {
+        const { headers, status } = yield* server.fetch("POST", `${user}/tasks`, { headers: { "content-type": type } })
+        assert.strictEqual(status, 415, type)
+        assert.strictEqual(headers["content-type"], "application/problem+json")
+      }
+      assert.deepStrictEqual(server.calls, [])
+    })
+  )
+
   it.live("400: more than one host", () =>
     Effect.gen(function* () {
       const server = yield* serveFakes()

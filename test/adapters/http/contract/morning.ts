@@ -1,0 +1,182 @@
+import { Effect, Redacted, Schema } from "effect"
+import { answers, conversationId, userId, type Wrong } from "../../../../src/adapters/http/Examples.ts"
+import { Conversation, Message } from "../../../../src/domain/model/Conversation.ts"
+import {
+  ConversationBusy,
+  ConversationNotFound,
+  IdempotencyKeyReused,
+  InvalidToken,
+  RateLimited,
+  StorageUnavailable,
+  TaskNotFound,
+  TurnFailed,
+  TurnInProgress
+} from "../../../../src/domain/model/Errors.ts"
+import { Task, TaskId } from "../../../../src/domain/model/Task.ts"
+import { type Failure, TurnReply } from "../../../../src/domain/model/Turn.ts"
+import { UserId } from "../../../../src/domain/model/User.ts"
+import type { StoredMessage } from "../../../../src/ports/ConversationRepo.ts"
+import type { Overrides } from "../../../support/http.ts"
+
+/*
+ * The morning that the document's examples tell of, for the fakes to play: what they give is made of the examples, and what
+ * the service makes of that must be the examples again.
+ */
+
+const toConversation = Schema.decodeSync(Conversation)
+const toTask = Schema.decodeSync(Task)
+const toMessage = Schema.decodeSync(Message)
+const toReply = Schema.decodeSync(TurnReply)
+const encodeText = Schema.encodeSync(Schema.fromJsonString(Schema.Json))
+
+const conversation = toConversation(answers.conversation.Conversation.value)
+const reply = toReply(answers.reply.NewConversation.value)
+
+const toStored = (encoded: typeof Message.Encoded): StoredMessage => {
+  const { toolCalls, ...message } = toMessage(encoded)
+  return {
+    ...message,
+    calls: toolCalls.map(({ arguments: { user_id: _, ...written }, result, ...call }, position) => ({
+      ...call,
+      seq: 1,
+      step: 1,
+      position,
+      providerCallId: `call_${position}`,
+      arguments: encodeText(written),
+      result: encodeText(result)
+    }))
+  }
+}
+
+/** The header of the one user there is. */
+export const authorization = "Bearer demo-token"
+
+const auth: Overrides["auth"] = {
+  authenticate: (sent) =>
+    `Bearer ${Redacted.value(sent)}` === authorization
+      ? Effect.succeed({ id: UserId.make(userId), name: "Demo" })
+      : Effect.fail(new InvalidToken())
+}
+
+/** When all is well. */
+export const asPlanned: Overrides = {
+  auth,
+  chat: {
+    send: (request) =>
+      Effect.succeed({
+        body: encodeText(
+          answers.reply[request.conversationId._tag === "None" ? "NewConversation" : "SameConversation"].value
+        ),
+        replayed: false
+      })
+  },
+  repo: {
+    list: () =>
+      Effect.succeed({
+        items: answers.conversations.Conversations.value.data.map((entry) => toConversation(entry)),
+        hasMore: false
+      }),
+    get: () => Effect.succeed(conversation),
+    rename: (_user, _id, title) => Effect.succeed({ ...conversation, title }),
+    remove: () => Effect.void,
+    messages: () => Effect.succeed({ items: answers.messages.Messages.value.data.map(toStored), hasMore: true }),
+    eraseUser: () => Effect.void,
+    check: Effect.void
+  },
+  tasks: {
+    add: (_user, task) => Effect.succeed({ ...toTask(answers.newTask.Parcel.value), ...task }),
+    list: () => Effect.succeed({ items: answers.tasks.Tasks.value.data.map((entry) => toTask(entry)), hasMore: false }),
+    get: () => Effect.succeed(toTask(answers.task.Groceries.value)),
+    update: (_user, _id, patch) =>
+      Effect.succeed({
+        ...toTask(answers.task.Groceries.value),
+        ...patch,
+        updatedAt: toTask(answers.described.Described.value).updatedAt
+      }),
+    remove: () => Effect.succeed(toTask(answers.task.Groceries.value))
+  }
+}
+
+/** When nothing but this comes of anything. */
+const nothingBut = (effect: Effect.Effect<never, StorageUnavailable>): Overrides => ({
+  auth,
+  chat: { send: () => effect },
+  repo: {
+    list: () => effect,
+    get: () => effect,
+    rename: () => effect,
+    remove: () => effect,
+    messages: () => effect,
+    eraseUser: () => effect,
+    check: effect
+  },
+  tasks: { add: () => effect, list: () => effect, get: () => effect, update: () => effect, remove: () => effect }
+})
+
+const notSent = (error: Effect.Error<ReturnType<NonNullable<NonNullable<Overrides["chat"]>["send"]>>>): Overrides => ({
+  auth,
+  chat: { send: () => Effect.fail(error) }
+})
+
+const turnFailed = (failure: Failure, retryable: boolean) =>
+  notSent(
+    new TurnFailed({
+      conversationId: reply.conversationId,
+      turnId: reply.turnId,
+      failure,
+      retryable,
+      toolCalls: reply.toolCalls,
+      usage: { promptTokens: 618, completionTokens: 12, totalTokens: 630 }
+    })
+  )
+
+const noConversation = Effect.fail(new ConversationNotFound({ conversationId: conversation.id }))
+const noTask = Effect.fail(new TaskNotFound({ taskId: TaskId.make(1) }))
+
+/** What is sent instead of what the document has as examples of a request, and what the fakes do. */
+export interface Mishap {
+  readonly fakes?: Overrides
+  readonly parameters?: { readonly [name: string]: string }
+  readonly headers?: { readonly [name: string]: string }
+  readonly body?: string
+}
+
+/** How each thing that may go wrong comes about. A request without a Host is another matter: no client can send it. */
+export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap } = {
+  InvalidUserId: { parameters: { user_id: "demo.user" } },
+  InvalidConversationId: { parameters: { conversation_id: conversationId.slice(1) } },
+  InvalidTaskId: { parameters: { task_id: "one" } },
+  InvalidLimit: { parameters: { limit: "201" } },
+  InvalidConversationLimit: { parameters: { limit: "101" } },
+  InvalidMessage: { body: '{"message":" "}' },
+  InvalidTitle: { body: '{"title":""}' },
+  InvalidPatch: { body: "{}" },
+  NoToken: { headers: { authorization: "" } },
+  InvalidToken: { headers: { authorization: "Bearer old-token" } },
+  Forbidden: { parameters: { user_id: "somebody-else" } },
+  NoSuchConversation: {
+    fakes: {
+      auth,
+      chat: { send: () => noConversation },
+      repo: {
+        get: () => noConversation,
+        rename: () => noConversation,
+        remove: () => noConversation,
+        messages: () => noConversation
+      }
+    }
+  },
+  NoSuchTask: { fakes: { auth, tasks: { get: () => noTask, update: () => noTask, remove: () => noTask } } },
+  ConversationBusy: { fakes: notSent(new ConversationBusy({ retryAfterMillis: 5000 })) },
+  TurnInProgress: { fakes: notSent(new TurnInProgress({ retryAfterMillis: 5000 })) },
+  PayloadTooLarge: { body: `{"message":"${"a".repeat(64 * 1024)}"}` },
+  UnsupportedMediaType: { headers: { "content-type": "text/plain" } },
+  IdempotencyKeyReused: { fakes: notSent(new IdempotencyKeyReused()) },
+  RateLimited: { fakes: notSent(new RateLimited({ retryAfterMillis: 5000, turnsPerMinute: 60 })) },
+  Internal: { fakes: nothingBut(Effect.die("a bug")) },
+  ModelFailed: { fakes: turnFailed({ code: "model_failed", reason: "timed_out" }, true) },
+  StepLimit: { fakes: turnFailed({ code: "step_limit" }, false) },
+  Abandoned: { fakes: turnFailed({ code: "abandoned" }, false) },
+  StorageUnavailable: { fakes: nothingBut(Effect.fail(new StorageUnavailable({ operation: "test" }))) },
+  ShuttingDown: { fakes: nothingBut(Effect.interrupt) }
+}
