@@ -43,6 +43,8 @@ export interface AppConfig {
     readonly names: Names
     readonly secret: Option.Option<Redacted.Redacted>
     readonly requireSigned: boolean
+    /** Whether Better Auth's sessions are taken. */
+    readonly sessions: boolean
     /** Whose JWTs are taken beside sessions. */
     readonly jwt: Option.Option<JwtAuth.Options>
   }
@@ -89,6 +91,7 @@ const toNames = (text: string): Names =>
 const decodeNames = Schema.decodeUnknownSync(Names)
 
 const isAlgorithm = (name: string): name is JwtAuth.Algorithm => isOneOfThem(name)
+const isLoopback = (host: string): boolean => host === "localhost" || host === "[::1]" || host.startsWith("127.")
 const isOneOfThem = Schema.is(JwtAuth.Algorithm)
 
 /** A list such as "a, b", each of whose entries must be as expected. */
@@ -106,7 +109,7 @@ const AlgorithmsFromString = ListFromString(`a list of ${JwtAuth.Algorithm.liter
 /** As browsers write them (RFC 6454, section 6.2): anything else would match no request. */
 const OriginsFromString = ListFromString(
   "a list of origins such as https://app.example.com, without a path",
-  (origin) => URL.canParse(origin) && new URL(origin).origin === origin
+  (origin) => !origin.includes("*") && URL.canParse(origin) && new URL(origin).origin === origin
 )
 
 const postgresScheme = /^postgres(ql)?:\/\//
@@ -148,13 +151,17 @@ const variables = {
   BETTER_AUTH_SECRET: Config.option(Config.Redacted("BETTER_AUTH_SECRET")),
   BETTER_AUTH_TABLES: Config.option(Config.map(Config.schema(NamesFromString, "BETTER_AUTH_TABLES"), toNames)),
   REQUIRE_SIGNED_TOKENS: Toggle("REQUIRE_SIGNED_TOKENS", false),
+  SESSIONS: Toggle("SESSIONS", true),
   JWKS_URL: Config.option(
     Config.schema(
       Schema.URLFromString.pipe(
         Schema.check(
-          Schema.makeFilter((url) => url.protocol === "https:" || url.protocol === "http:", {
-            expected: "a URL with https"
-          })
+          Schema.makeFilter(
+            (url) => url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname)),
+            {
+              expected: "a URL with https: whoever can change keys on their way is everybody"
+            }
+          )
         )
       ),
       "JWKS_URL"
@@ -179,6 +186,12 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
       : []),
     ...(Option.isSome(values.OPENAI_BASE_URL) && Option.isNone(values.OPENAI_API_KEY)
       ? ["OPENAI_BASE_URL: Expected OPENAI_API_KEY beside it; any value will do where the server asks for none"]
+      : []),
+    ...(!values.SESSIONS && Option.isNone(values.JWKS_URL)
+      ? ["SESSIONS: Expected JWKS_URL where they are off, since nobody could sign in"]
+      : []),
+    ...(Option.isNone(values.JWKS_URL) && Option.isSome(values.JWT_ISSUER)
+      ? ["JWKS_URL: Expected beside JWT_ISSUER, since there would be no keys to check by"]
       : []),
     ...(Option.isSome(values.JWKS_URL) && Option.isNone(values.JWT_ISSUER)
       ? ["JWT_ISSUER: Expected beside JWKS_URL, since a token of anybody else's must not be taken"]
@@ -217,6 +230,7 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
       names: Option.getOrElse(values.BETTER_AUTH_TABLES, () => defaultNames),
       secret: values.BETTER_AUTH_SECRET,
       requireSigned: values.REQUIRE_SIGNED_TOKENS,
+      sessions: values.SESSIONS,
       jwt: Option.map(
         Option.all({ jwksUrl: values.JWKS_URL, issuer: values.JWT_ISSUER, audience: values.JWT_AUDIENCE }),
         (jwt): JwtAuth.Options => ({

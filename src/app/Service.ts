@@ -22,16 +22,8 @@ import { ConversationRepo } from "../ports/ConversationRepo.ts"
 import * as Banner from "./Banner.ts"
 import type { AppConfig } from "./Config.ts"
 
-/** What is in the database for signing in. */
-class SignIn extends Context.Service<
-  SignIn,
-  {
-    /** Whether it has Better Auth's sessions. */
-    readonly sessions: boolean
-    /** The session of the demo user, where the database is embedded. */
-    readonly demo: Option.Option<BetterAuth.DemoSession>
-  }
->()("turnkeeper/app/Service/SignIn") {}
+/** The session of the demo user, where the database is embedded. */
+class Demo extends Context.Service<Demo, Option.Option<BetterAuth.DemoSession>>()("turnkeeper/app/Service/Demo") {}
 
 /** The ports, on the database and the model that the configuration names. */
 export const adapters = (config: AppConfig) =>
@@ -63,7 +55,7 @@ export const serve = (config: AppConfig) => {
   const banner = Layer.effectDiscard(
     Effect.gen(function* () {
       const { address } = yield* HttpServer.HttpServer
-      yield* Banner.print(config, HttpServer.formatAddress(address), (yield* SignIn).demo)
+      yield* Banner.print(config, HttpServer.formatAddress(address), yield* Demo)
     })
   )
   // What is built last ends first: turns are drained while the server still answers.
@@ -111,7 +103,7 @@ const authentication = (options: AppConfig["auth"]) =>
   Layer.effect(
     Auth,
     Effect.gen(function* () {
-      const sessions = (yield* SignIn).sessions ? Option.some(yield* BetterAuth.make(options)) : Option.none()
+      const sessions = options.sessions ? Option.some(yield* BetterAuth.make(options)) : Option.none()
       const jwts = Option.isSome(options.jwt) ? Option.some(yield* JwtAuth.make(options.jwt.value)) : Option.none()
       return Auth.of({
         authenticate: (token) =>
@@ -123,29 +115,20 @@ const authentication = (options: AppConfig["auth"]) =>
     })
   )
 
-const database = (config: AppConfig): Layer.Layer<SignIn | SqlClient.SqlClient, DatabaseError> => {
+const database = (config: AppConfig): Layer.Layer<Demo | SqlClient.SqlClient, DatabaseError> => {
   const { auth, database } = config
   if (database._tag === "Embedded") {
     return Layer.effect(
-      SignIn,
-      Effect.andThen(
-        PgDatabase.runMigrations,
-        Effect.map(BetterAuth.createDemoSession, (demo) => ({ sessions: true, demo: Option.some(demo) }))
-      )
+      Demo,
+      Effect.andThen(PgDatabase.runMigrations, Effect.asSome(BetterAuth.createDemoSession))
     ).pipe(Layer.provideMerge(PgliteDatabase.layer(database.dataDir)))
   }
   const prepared = Effect.gen(function* () {
     yield* PgDatabase.requireMigrations
-    const sessions = yield* BetterAuth.requireTables(auth.names).pipe(
-      Effect.as(true),
-      // Who signs in elsewhere needs no tables here.
-      Effect.catchTag("AuthTablesMissing", (error) =>
-        Option.isSome(auth.jwt) ? Effect.succeed(false) : Effect.fail(error)
-      )
-    )
-    return { sessions, demo: Option.none<BetterAuth.DemoSession>() }
+    if (auth.sessions) yield* BetterAuth.requireTables(auth.names)
+    return Option.none<BetterAuth.DemoSession>()
   })
-  return Layer.effect(SignIn, prepared).pipe(
+  return Layer.effect(Demo, prepared).pipe(
     Layer.provideMerge(PgDatabase.layer(database)),
     Layer.provide(database.migrate ? Layer.effectDiscard(PgDatabase.migrate(database)) : Layer.empty)
   )

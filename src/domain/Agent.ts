@@ -223,7 +223,8 @@ const persist = Effect.fnUntraced(function* (
 
 /**
  * A model's answer has been paid for: the store may be away for a while before it is given up. Each operation may be sent
- * again as it was, and is when it has not been answered for so long that it never may be.
+ * again as it was, and is when it has not been answered for so long that it never may be. With a store that hangs all this
+ * takes half a minute.
  */
 const patiently = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>
   operation.pipe(
@@ -236,7 +237,7 @@ const patiently = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.E
 
 const storePatience = Schedule.exponential("100 millis", 1.6).pipe(
   Schedule.jittered,
-  Schedule.upTo({ times: 8, duration: "18 seconds" })
+  Schedule.upTo({ times: 8, duration: "8 seconds" })
 )
 
 /** An answer that is cut in the middle of its tool calls, or says nothing, is none. */

@@ -50,44 +50,43 @@ export const layer: Layer.Layer<ModelBreaker> = Layer.effect(
     )
     // While calls succeed there is nothing to ask the breaker and nothing that it would remember: two thirds of what it costs.
     let troubled = false
+    /** Grows when the model is found to be back: what was asked before that tells nothing of it any more. */
+    let era = 0
     const record = (settled: Effect.Effect<Completion, ModelFailed>) =>
-      Effect.flatMap(breaker.state(key), (state) =>
-        state._tag === "Closed"
-          ? breaker
-              .execute(settled, { key, classify: outcomeOf })
-              .pipe(Effect.catchTag("CircuitBreakerError", () => settled))
-          : settled
-      )
+      breaker.execute(settled, { key, classify: outcomeOf }).pipe(Effect.catchTag("CircuitBreakerError", () => settled))
     const watched = (call: Effect.Effect<Completion, ModelFailed>) =>
-      Effect.flatMap(Effect.exit(call), (exit) => {
-        switch (outcomeOf(exit)._tag) {
-          case "Failure":
-            return Effect.ensuring(
-              record(exit),
-              Effect.sync(() => {
-                troubled = true
-              })
-            )
-          case "Success":
-            if (!troubled) return exit
-            troubled = false
+      Effect.suspend(() => {
+        const asked = era
+        return Effect.flatMap(Effect.exit(call), (exit): Guarded => {
+          const outcome = outcomeOf(exit)._tag
+          if (outcome === "Ignored" || asked !== era) return exit
+          if (outcome === "Success" && !troubled) return exit
+          return Effect.flatMap(breaker.state(key), (state) => {
+            // Who was asked before the model was taken to be down is late: a probe tells whether it is back.
+            if (state._tag !== "Closed") return exit
+            troubled = outcome === "Failure"
             return record(exit)
-          case "Ignored":
-            return exit
-        }
+          })
+        })
       })
+    const probed = (call: Effect.Effect<Completion, ModelFailed>) =>
+      Effect.tap(breaker.execute(probing(call), { key, classify: outcomeOf }), () =>
+        Effect.sync(() => {
+          era++
+        })
+      )
     return ModelBreaker.of({
       guard: (call) =>
         Effect.suspend(() =>
           troubled
-            ? Effect.flatMap(breaker.state(key), (state) =>
-                state._tag === "Closed" ? watched(call) : breaker.execute(probing(call), { key, classify: outcomeOf })
-              )
+            ? Effect.flatMap(breaker.state(key), (state) => (state._tag === "Closed" ? watched(call) : probed(call)))
             : watched(call)
         ).pipe(Effect.catchTag("CircuitBreakerError", () => Effect.fail(new ModelFailed({ reason: "unavailable" }))))
     })
   })
 ).pipe(Layer.provide(CircuitBreaker.layerStoreMemory()))
+
+type Guarded = Effect.Effect<Completion, CircuitBreaker.CircuitBreakerError | ModelFailed>
 
 const key = "model"
 

@@ -36,6 +36,8 @@ const recoverEvery = Duration.seconds(2)
 const recoverAtOnce = 10
 /** A crowd begins one by one: whoever only reads must not wait behind all of it for the database. */
 const beginningsAtOnce = 16
+/** How long they wait for their turn: not for ever behind a store that hangs. */
+const placePatience = Duration.seconds(25)
 const pollEvery = Duration.millis(250)
 const sweepEvery = Duration.hours(1)
 /** How long the key of a deleted conversation is remembered. */
@@ -60,10 +62,11 @@ export class Turns extends Context.Service<
     /** Fails with `ShuttingDown` once `drain` has begun. */
     readonly ready: Effect.Effect<void, ShuttingDown>
     /**
-     * Runs what begins a turn, to its end even if whoever asked for it goes. Fails with `ShuttingDown` once `drain` has
-     * begun.
+     * Runs what begins a turn, when one of a few places is free, to its end even if whoever asked for it goes. Fails with
+     * `ShuttingDown` once `drain` has begun, and with `StorageUnavailable` when there was no place for too long: then
+     * nothing has begun.
      */
-    readonly admit: <A, E>(beginning: Effect.Effect<A, E>) => Effect.Effect<A, E | ShuttingDown>
+    readonly admit: <A, E>(beginning: Effect.Effect<A, E>) => Effect.Effect<A, E | ShuttingDown | StorageUnavailable>
     /**
      * Ends the service's work, once: nothing new is admitted, what is running gets the grace period to end, and what is
      * left is handed back, so that another instance takes it up at once.
@@ -186,6 +189,12 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       }
     })
 
+    const toItsEnd = <A, E>(beginning: Effect.Effect<A, E>) => FiberSet.run(beginnings, Effect.scoped(beginning))
+
+    // One after the other, and past those who wait for a place.
+    const takeUp = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E | ShuttingDown> =>
+      Effect.flatMap(ready, () => Effect.flatMap(toItsEnd(beginning), Fiber.join))
+
     /** Takes up a page of abandoned turns; answers whether there may be more. */
     const recoverSome = Effect.gen(function* () {
       const turns = yield* soon(repo.abandoned(recoverAtOnce, leaseMillis))
@@ -193,7 +202,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       const taken = yield* Effect.forEach(
         turns.filter((turn) => !running.has(turn.turnId)),
         (turn) =>
-          admit(
+          takeUp(
             Effect.gen(function* () {
               const outcome = yield* soon(repo.takeUp(turn, yield* uuidV7, policy))
               if (outcome._tag === "Claimed") yield* start(outcome.turn)
@@ -230,12 +239,24 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
         Effect.forkScoped
       )
 
-    const admit = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E | ShuttingDown> =>
-      Effect.flatMap(ready, () =>
-        Effect.flatMap(
-          FiberSet.run(beginnings, Effect.scoped(gate.withPermit(Effect.andThen(ready, beginning)))),
-          Fiber.join
-        )
+    /** Waits for a place among those that begin, as long as nothing has begun that somebody would have to go on with. */
+    const place = Effect.flatMap(gate.takeIfAvailable(1), (taken) =>
+      taken
+        ? Effect.void
+        : Effect.timeoutOrElse(gate.take(1), {
+            duration: placePatience,
+            orElse: () => Effect.fail(new StorageUnavailable({ operation: "Turns.admit" }))
+          })
+    )
+
+    const admit = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E | ShuttingDown | StorageUnavailable> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          yield* ready
+          yield* restore(place)
+          const fiber = yield* toItsEnd(Effect.ensuring(Effect.andThen(ready, beginning), gate.release(1)))
+          return yield* restore(Fiber.join(fiber))
+        })
       )
 
     yield* inBackground("Renewing leases", renewEvery, renew)

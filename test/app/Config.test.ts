@@ -16,7 +16,7 @@ describe("Config", () => {
         logLevel: "Info",
         database: { _tag: "Embedded", dataDir: ".turnkeeper" },
         model: { _tag: "Offline" },
-        auth: { names: defaultNames, secret: Option.none(), requireSigned: false, jwt: Option.none() },
+        auth: { names: defaultNames, secret: Option.none(), requireSigned: false, sessions: true, jwt: Option.none() },
         settings: {
           turnTimeout: Duration.seconds(60),
           shutdownGrace: Duration.seconds(30),
@@ -132,7 +132,13 @@ describe("Config", () => {
           "JWT_ALGORITHMS"
         ]
       )
-      for (const CORS_ORIGINS of ["*", "null", "app.example.com", "https://app.example.com/"]) {
+      for (const CORS_ORIGINS of [
+        "*",
+        "https://*.example.com",
+        "null",
+        "app.example.com",
+        "https://app.example.com/"
+      ]) {
         assert.include((yield* Effect.flip(load({ CORS_ORIGINS }))).message, "CORS_ORIGINS", CORS_ORIGINS)
       }
       for (const value of ["hunter2", "parsecs", "nowhere"]) assert.notInclude(error.message, value)
@@ -149,6 +155,14 @@ describe("Config", () => {
         })
       )
       assert.strictEqual(error.problems.length, 4)
+      const alone = yield* Effect.flip(load({ SESSIONS: "off", JWT_ISSUER: "https://id.example.com" }))
+      assert.deepStrictEqual(
+        alone.problems.map((problem) => problem.split(":")[0]),
+        ["SESSIONS", "JWKS_URL"]
+      )
+      for (const JWKS_URL of ["http://id.example.com/jwks", "http://10.0.0.1/jwks"]) {
+        assert.include((yield* Effect.flip(load({ JWKS_URL }))).message, "JWKS_URL")
+      }
       assert.include(error.message, "JWT_ISSUER")
       assert.include(error.message, "JWT_AUDIENCE")
       assert.include(error.message, "BETTER_AUTH_SECRET")

@@ -72,6 +72,7 @@ const open = Effect.fnUntraced(function* (change: (adapters: Adapters) => Adapte
       names: BetterAuth.defaultNames,
       secret: Option.some(Redacted.make(secret)),
       requireSigned: false,
+      sessions: true,
       jwt: Option.some({ jwksUrl: keys.url, issuer, audience })
     }
   })

@@ -50,16 +50,20 @@ describe("what the real Better Auth gives out", () => {
   )
 
   it.live(
-    "is enough as a JWT where the database has no tables of it",
+    "is taken as a JWT alone where sessions are off, with its tables or without",
     () =>
       Effect.gen(function* () {
         const site = yield* startSite(yield* freshDatabase())
         const ada = yield* site.signUp("Ada")
         const elsewhere = { ...site.env, DATABASE_URL: yield* freshDatabase() }
-        const instance = yield* start(elsewhere)
-        assert.strictEqual(yield* statusOf(instance, ada.id, ada.jwt), 200)
-        assert.strictEqual(yield* statusOf(instance, ada.id, ada.raw), 401)
-        assert.include((yield* startInVain({ ...elsewhere, JWKS_URL: "" })).output, "JWKS_URL")
+        const refused = yield* startInVain(elsewhere)
+        assert.strictEqual(refused.code, 1)
+        assert.include(refused.output, "SESSIONS=off")
+        for (const env of [elsewhere, site.env]) {
+          const instance = yield* start({ ...env, SESSIONS: "off" })
+          assert.strictEqual(yield* statusOf(instance, ada.id, ada.jwt), 200)
+          for (const token of [ada.raw, ada.signed]) assert.strictEqual(yield* statusOf(instance, ada.id, token), 401)
+        }
       }).pipe(Effect.scoped),
     60_000
   )

@@ -287,6 +287,50 @@ describe("Chat", () => {
       }).pipe(Effect.provide(repositories))
     )
 
+    it.effect("is not taken to be back because of an answer to what was asked before", () =>
+      Effect.gen(function* () {
+        const thought = yield* Deferred.make<void>()
+        const late: Line = () => Effect.as(Deferred.await(thought), says("Late."))
+        const { chat, model } = yield* instance([late, ...down])
+        const slow = yield* Effect.forkChild(chat.send(message("Hello")))
+        yield* until(Effect.sync(() => model.prompts.length === 1))
+        yield* inVain(chat, 3)
+        const tenth = yield* Effect.forkChild(Effect.flip(chat.send(message("Hello"))))
+        yield* TestClock.adjust("600 millis")
+        assert.strictEqual(failure(yield* Fiber.join(tenth))[0], "unavailable")
+        yield* Deferred.succeed(thought, undefined)
+        assert.strictEqual(replyOf(yield* Fiber.join(slow)).message, "Late.")
+        // Not a second has gone by since then.
+        for (let i = 0; i < 3; i++) {
+          assert.strictEqual(failure(yield* Effect.flip(chat.send(message("Hello"))))[0], "unavailable")
+        }
+        assert.strictEqual(model.prompts.length, 11)
+      }).pipe(Effect.provide(repositories))
+    )
+
+    it.effect("is not taken to be down once more because of what was asked before it was back", () =>
+      Effect.gen(function* () {
+        const ended = yield* Deferred.make<void>()
+        const hanging: Line = () => Effect.andThen(Deferred.await(ended), Effect.fail(overloaded))
+        const { chat, model } = yield* instance([
+          ...Array.from({ length: 12 }, () => hanging),
+          ...down,
+          ...Array.from({ length: 14 }, () => says("Back."))
+        ])
+        const slow = yield* Effect.forEach(Array.from({ length: 12 }), () =>
+          Effect.forkChild(chat.send(message("Hello")))
+        )
+        yield* until(Effect.sync(() => model.prompts.length === 12))
+        yield* inVain(chat, 4)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(replyOf(yield* chat.send(message("Hello"))).message, "Back.")
+        yield* Deferred.succeed(ended, undefined)
+        yield* TestClock.adjust("1 second")
+        for (const fiber of slow) assert.strictEqual(replyOf(yield* Fiber.join(fiber)).message, "Back.")
+        assert.strictEqual(replyOf(yield* chat.send(message("Hello"))).message, "Back.")
+      }).pipe(Effect.provide(repositories))
+    )
+
     it.effect("is still asked when it refuses what is asked, however often", () =>
       Effect.gen(function* () {
         const { chat, model } = yield* instance(down.map(() => new ModelFailed({ reason: "refused" })))
@@ -884,6 +928,41 @@ describe("Turns", () => {
         refused,
         Array.from({ length: 24 }, () => "ShuttingDown")
       )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("waits for a place no longer than 25 seconds behind a store that hangs, and not for who has gone", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const open = yield* Latch.make()
+      let begun = 0
+      const { chat } = yield* Effect.provideService(
+        instance(Array.from({ length: 20 }, () => says("Hi."))),
+        ConversationRepo,
+        {
+          ...repo,
+          begin: (request, rules) => {
+            begun++
+            // Longer than any patience, and in nobody's power to stop.
+            return Effect.andThen(Effect.uninterruptible(open.await), repo.begin(request, rules))
+          }
+        }
+      )
+      const send = Effect.forkChild(Effect.result(chat.send(message("Hello"))))
+      const first = yield* Effect.forEach(Array.from({ length: 16 }), () => send)
+      yield* until(Effect.sync(() => begun === 16))
+      const gone = yield* send
+      const waiting = yield* send
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(gone)
+      yield* TestClock.adjust("25 seconds")
+      const result = yield* Fiber.join(waiting)
+      assert.strictEqual(Result.isFailure(result) && result.failure._tag, "StorageUnavailable")
+      yield* open.open
+      yield* Effect.forEach(first, Fiber.join)
+      // Their places are free again, and nobody stands in for those who have left.
+      assert.strictEqual((yield* Effect.result(chat.send(message("Hello"))))._tag, "Success")
+      assert.strictEqual(begun, 17)
     }).pipe(Effect.provide(repositories))
   )
 

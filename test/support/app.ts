@@ -14,7 +14,7 @@ export const appConfig = (databaseUrl: string, more: Partial<AppConfig> = {}): A
   logLevel: "None",
   database: { _tag: "Server", migrate: true, ...databaseOptions(databaseUrl) },
   model: { _tag: "Offline" },
-  auth: { names: defaultNames, secret: Option.none(), requireSigned: false, jwt: Option.none() },
+  auth: { names: defaultNames, secret: Option.none(), requireSigned: false, sessions: true, jwt: Option.none() },
   settings: { ...defaultSettings, turnsPerMinute: null },
   ...more
 })

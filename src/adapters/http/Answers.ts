@@ -9,7 +9,7 @@ import {
 } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
-import { guardHeaders } from "./Headers.ts"
+import { AllowedOrigins, crossOrigin, guardHeaders } from "./Headers.ts"
 import { givenTwice, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 
 /** Paths are matched as they are written. */
@@ -24,21 +24,24 @@ export const docsPath = "/docs"
 
 /** Goes around everything, so that every answer has a request id and every error is a problem. */
 export const everyAnswer = HttpRouter.middleware(
-  (answer) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (received) => {
-      const url = legible(received.url)
-      const request = url === received.url ? received : received.modify({ url })
-      const requestId = requestIdOf(request.headers["x-request-id"])
-      return withinRules(request, requestId, answer).pipe(
-        Effect.provideService(HttpServerRequest.HttpServerRequest, request),
-        Effect.catchCause((cause) => answerCause(cause, request, requestId)),
-        Effect.provideService(RequestId, requestId),
-        Effect.annotateLogs({ requestId }),
-        Effect.map((response) =>
-          HttpServerResponse.setHeaders(response, { ...guardHeaders, ...response.headers, "x-request-id": requestId })
+  Effect.map(AllowedOrigins, (origins) => {
+    const shared = crossOrigin(origins)
+    return (answer) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (received) => {
+        const url = legible(received.url)
+        const request = url === received.url ? received : received.modify({ url })
+        const requestId = requestIdOf(request.headers["x-request-id"])
+        return shared(withinRules(request, requestId, answer)).pipe(
+          Effect.provideService(HttpServerRequest.HttpServerRequest, request),
+          Effect.catchCause((cause) => answerCause(cause, request, requestId)),
+          Effect.provideService(RequestId, requestId),
+          Effect.annotateLogs({ requestId }),
+          Effect.map((response) =>
+            HttpServerResponse.setHeaders(response, { ...guardHeaders, ...response.headers, "x-request-id": requestId })
+          )
         )
-      )
-    }),
+      })
+  }),
   { global: true }
 )
 

@@ -1,3 +1,6 @@
+import { Context, identity } from "effect"
+import { HttpMiddleware } from "effect/http"
+
 /** What a browser may do with an answer: nothing. */
 export const contentPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -14,3 +17,35 @@ export const guardHeaders = {
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY"
 }
+
+/** The origins whose pages may call, such as `https://app.example.com`. */
+export const AllowedOrigins = Context.Reference<ReadonlyArray<string>>(
+  "turnkeeper/adapters/http/Headers/AllowedOrigins",
+  {
+    defaultValue: () => []
+  }
+)
+
+/**
+ * Lets the pages of these origins call (https://fetch.spec.whatwg.org/#http-cors-protocol). Without credentials: tokens are
+ * no cookies.
+ */
+export const crossOrigin = (origins: ReadonlyArray<string>): ReturnType<typeof HttpMiddleware.cors> =>
+  origins.length === 0
+    ? identity
+    : HttpMiddleware.cors({
+        // As a predicate, since of a single origin it would tell every page.
+        allowedOrigins: (origin) => origins.includes(origin),
+        allowedMethods: ["GET", "HEAD", "POST", "PATCH", "DELETE"],
+        allowedHeaders: ["authorization", "content-type", "idempotency-key", "x-request-id"],
+        exposedHeaders: [
+          "idempotency-replayed",
+          "location",
+          "ratelimit",
+          "ratelimit-policy",
+          "retry-after",
+          "www-authenticate",
+          "x-request-id"
+        ],
+        maxAge: 600
+      })

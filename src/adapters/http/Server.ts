@@ -1,11 +1,11 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, type Duration, Effect, Layer, Scope } from "effect"
-import { HttpMiddleware, HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSwagger, OpenApi } from "effect/http-api"
 import { docsPath, documentPath, everyAnswer, routerConfig } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import { handlers } from "./Handlers.ts"
-import { contentPolicy } from "./Headers.ts"
+import { AllowedOrigins, contentPolicy } from "./Headers.ts"
 import { authorization, jsonBody, validRequest } from "./Middleware.ts"
 import { makeNodeServer } from "./NodeServer.ts"
 
@@ -61,28 +61,6 @@ export interface ServeOptions {
   readonly corsOrigins?: ReadonlyArray<string>
 }
 
-/** Cross-origin calls (https://fetch.spec.whatwg.org/#http-cors-protocol). No credentials: tokens are no cookies. */
-const crossOrigin = (origins: ReadonlyArray<string>) =>
-  HttpRouter.middleware(
-    HttpMiddleware.cors({
-      // As a predicate, since of a single origin it would tell every page.
-      allowedOrigins: (origin) => origins.includes(origin),
-      allowedMethods: ["GET", "HEAD", "POST", "PATCH", "DELETE"],
-      allowedHeaders: ["authorization", "content-type", "idempotency-key", "x-request-id"],
-      exposedHeaders: [
-        "idempotency-replayed",
-        "location",
-        "ratelimit",
-        "ratelimit-policy",
-        "retry-after",
-        "www-authenticate",
-        "x-request-id"
-      ],
-      maxAge: 600
-    }),
-    { global: true }
-  )
-
 /** How the server takes leave of its clients before it is closed. */
 export class Farewell extends Context.Service<
   Farewell,
@@ -102,9 +80,8 @@ export const serve = (options: ServeOptions) =>
   Layer.unwrap(
     Effect.sync(() => {
       const node = makeNodeServer(options.requestTimeout ?? "30 seconds")
-      const { corsOrigins = [] } = options
-      const all = corsOrigins.length === 0 ? routes : Layer.merge(routes, crossOrigin(corsOrigins))
-      return HttpRouter.serve(all, { routerConfig, disableLogger: true, disableListenLog: true }).pipe(
+      return HttpRouter.serve(routes, { routerConfig, disableLogger: true, disableListenLog: true }).pipe(
+        Layer.provide(Layer.succeed(AllowedOrigins, options.corsOrigins ?? [])),
         Layer.provideMerge(
           NodeHttpServer.layer(() => node.server, {
             port: options.port,

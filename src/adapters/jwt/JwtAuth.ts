@@ -1,5 +1,14 @@
 import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from "jose"
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type FetchImplementation,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  jwtVerify
+} from "jose"
 import { AuthUnavailable, InvalidToken } from "../../domain/model/Errors.ts"
 import { UserId } from "../../domain/model/User.ts"
 import { Auth } from "../../ports/Auth.ts"
@@ -55,6 +64,46 @@ const isNoKey = (error: unknown): boolean =>
   error instanceof errors.JWKSMultipleMatchingKeys ||
   error instanceof errors.JOSENotSupported
 
+/**
+ * Fetches keys, but not again for a while after that has failed: else whoever sends tokens that name keys at random has us
+ * ask a server that is down for each.
+ */
+const patientFetch = (): FetchImplementation => {
+  let failed: { readonly until: number; readonly cause: unknown } | undefined
+  const fail = (cause: unknown) => {
+    failed = { until: performance.now() + keysCooldown, cause }
+  }
+  // @effect-diagnostics-next-line asyncFunction:off -- jose asks for one
+  return async (url, options) => {
+    if (failed !== undefined && performance.now() < failed.until) throw failed.cause
+    try {
+      // @effect-diagnostics-next-line globalFetch:off -- see above
+      const response = await fetch(url, options)
+      if (response.status !== 200) fail(new Error(`The keys were answered ${response.status}`))
+      return response
+    } catch (error) {
+      fail(error)
+      throw error
+    }
+  }
+}
+
+/** A token that names no key may be of any that fits: each is tried. */
+const verifyByAny = (token: string, getKey: JWTVerifyGetKey, options: JWTVerifyOptions): Promise<JWTVerifyResult> =>
+  // @effect-diagnostics-next-line asyncFunction:off -- what is tried is a list of promises
+  jwtVerify(token, getKey, options).catch(async (error: unknown) => {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
+    let last: unknown = error
+    for await (const key of error) {
+      try {
+        return await jwtVerify(token, key, options)
+      } catch (failure) {
+        last = failure
+      }
+    }
+    throw last
+  })
+
 const decodeClaims = Schema.decodeUnknownOption(
   Schema.Struct({ sub: UserId, name: Schema.optionalKey(Schema.Unknown) })
 )
@@ -71,7 +120,8 @@ export const make = (options: Options): Effect.Effect<Auth["Service"]> =>
     const keys = createRemoteJWKSet(options.jwksUrl, {
       cacheMaxAge: keysMaxAge,
       cooldownDuration: keysCooldown,
-      timeoutDuration: keysTimeout
+      timeoutDuration: keysTimeout,
+      [customFetch]: patientFetch()
     })
     const getKey: JWTVerifyGetKey = (header, token) =>
       keys(header, token).catch((error: unknown) => {
@@ -79,7 +129,7 @@ export const make = (options: Options): Effect.Effect<Auth["Service"]> =>
       })
     const algorithms = [...(options.algorithms ?? Algorithm.literals)]
     const verify = (token: string, now: DateTime.Utc) =>
-      jwtVerify(token, getKey, {
+      verifyByAny(token, getKey, {
         algorithms,
         issuer: options.issuer,
         audience: options.audience,

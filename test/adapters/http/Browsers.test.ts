@@ -4,7 +4,7 @@ import { serveFakes } from "../../support/http.ts"
 
 const user = "/api/v1/users/ada_1-A"
 const app = "https://app.example.com"
-const paths = [`${user}/tasks`, `${user}/tasks/8`, "/nowhere", "/health/live", "/openapi.json"]
+const paths = [`${user}/tasks`, `${user}/tasks/8`, "/nowhere", "/nowhere//x", "/health/live", "/openapi.json"]
 
 describe("a browser", () => {
   it.live("is told to do nothing with an answer", () =>
@@ -60,6 +60,8 @@ describe("a browser", () => {
         })
       const allowed = yield* ask(app)
       assert.strictEqual(allowed.status, 204)
+      assert.property(allowed.headers, "x-request-id")
+      assert.strictEqual(allowed.headers["x-content-type-options"], "nosniff")
       assert.strictEqual(allowed.headers["access-control-allow-origin"], app)
       assert.include(allowed.headers["access-control-allow-methods"] ?? "", "POST")
       assert.include(allowed.headers["access-control-allow-headers"] ?? "", "idempotency-key")

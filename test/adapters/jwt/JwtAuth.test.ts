@@ -145,6 +145,31 @@ describe("JWTs", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.live("that name no key are tried with each that fits", () =>
+    Effect.gen(function* () {
+      const second = yield* Effect.promise(() => makeKey("second"))
+      const third = yield* Effect.promise(() => makeKey("third"))
+      const auth = yield* authOf(yield* startKeys(key, second))
+      const unnamed = (pair: typeof key) => Effect.promise(() => sign(pair, {}, { kid: undefined }))
+      assert.strictEqual(yield* tagOf(auth, yield* unnamed(key)), "ada")
+      assert.strictEqual(yield* tagOf(auth, yield* unnamed(second)), "ada")
+      assert.strictEqual(yield* tagOf(auth, yield* unnamed(third)), "InvalidToken")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("that make names of keys up do not have a server asked again and again that is down", () =>
+    Effect.gen(function* () {
+      const keys = yield* startKeys(key)
+      keys.answer(500)
+      const auth = yield* authOf(keys)
+      for (let i = 0; i < 20; i++) {
+        const token = yield* Effect.promise(() => sign({ ...other, kid: `made up ${i}` }))
+        assert.strictEqual(yield* tagOf(auth, token), "AuthUnavailable")
+      }
+      assert.strictEqual(keys.asked(), 1)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("cannot be told while the keys are out of reach, unless they are known", () =>
     Effect.gen(function* () {
       const keys = yield* startKeys(key)
