@@ -408,7 +408,7 @@ const run = Effect.gen(function* () {
     yield* Effect.forEach(entries, (entry) => clients.untilKnown(entry), { concurrency: "unbounded", discard: true })
     yield* count(faults.rush)
   })
-  yield* phase("rush", rush, 12)
+  yield* phase("rush", rush, Math.min(12, goal("rush")))
 
   clients.resting = false
   if (wanted("deploy")) {
