@@ -190,8 +190,11 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
     ...(!values.SESSIONS && Option.isNone(values.JWKS_URL)
       ? ["SESSIONS: Expected JWKS_URL where they are off, since nobody could sign in"]
       : []),
-    ...(Option.isNone(values.JWKS_URL) && Option.isSome(values.JWT_ISSUER)
-      ? ["JWKS_URL: Expected beside JWT_ISSUER, since there would be no keys to check by"]
+    ...(Option.isNone(values.JWKS_URL) &&
+    [values.JWT_ISSUER, values.JWT_AUDIENCE, values.JWT_ALGORITHMS].some((value) => value._tag === "Some")
+      ? [
+          "JWKS_URL: Expected beside JWT_ISSUER, JWT_AUDIENCE and JWT_ALGORITHMS, since there would be no keys to check by"
+        ]
       : []),
     ...(Option.isSome(values.JWKS_URL) && Option.isNone(values.JWT_ISSUER)
       ? ["JWT_ISSUER: Expected beside JWKS_URL, since a token of anybody else's must not be taken"]

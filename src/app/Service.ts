@@ -120,7 +120,11 @@ const database = (config: AppConfig): Layer.Layer<Demo | SqlClient.SqlClient, Da
   if (database._tag === "Embedded") {
     return Layer.effect(
       Demo,
-      Effect.andThen(PgDatabase.runMigrations, Effect.asSome(BetterAuth.createDemoSession))
+      Effect.andThen(
+        PgDatabase.runMigrations,
+        // Where sessions are off its token would open nothing.
+        auth.sessions ? Effect.asSome(BetterAuth.createDemoSession) : Effect.succeedNone
+      )
     ).pipe(Layer.provideMerge(PgliteDatabase.layer(database.dataDir)))
   }
   const prepared = Effect.gen(function* () {

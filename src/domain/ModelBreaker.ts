@@ -48,7 +48,7 @@ export const layer: Layer.Layer<ModelBreaker> = Layer.effect(
       }),
       Effect.forkScoped({ startImmediately: true })
     )
-    // While calls succeed there is nothing to ask the breaker and nothing that it would remember: two thirds of what it costs.
+    // While calls succeed there is nothing to ask the breaker and nothing that it would remember.
     let troubled = false
     /** Grows when the model is found to be back: what was asked before that tells nothing of it any more. */
     let era = 0
@@ -70,10 +70,14 @@ export const layer: Layer.Layer<ModelBreaker> = Layer.effect(
         })
       })
     const probed = (call: Effect.Effect<Completion, ModelFailed>) =>
-      Effect.tap(breaker.execute(probing(call), { key, classify: outcomeOf }), () =>
-        Effect.sync(() => {
-          era++
-        })
+      breaker.execute(
+        // A refusal is an answer as well.
+        Effect.onExit(probing(call), (exit) =>
+          Effect.sync(() => {
+            if (outcomeOf(exit)._tag === "Success") era++
+          })
+        ),
+        { key, classify: outcomeOf }
       )
     return ModelBreaker.of({
       guard: (call) =>

@@ -160,6 +160,9 @@ describe("Config", () => {
         alone.problems.map((problem) => problem.split(":")[0]),
         ["SESSIONS", "JWKS_URL"]
       )
+      for (const name of ["JWT_AUDIENCE", "JWT_ALGORITHMS"]) {
+        assert.include((yield* Effect.flip(load({ [name]: "ES256" }))).message, "JWKS_URL")
+      }
       for (const JWKS_URL of ["http://id.example.com/jwks", "http://10.0.0.1/jwks"]) {
         assert.include((yield* Effect.flip(load({ JWKS_URL }))).message, "JWKS_URL")
       }
