@@ -26,7 +26,7 @@ export const toToolCall = (userId: UserId, call: StoredCall): ToolCall => {
   }
 }
 
-/** The same in the form in which it is sent and stored: that of the schema, which would take ten times as long for it. */
+/** The same in the form in which it is sent and stored: that of the schema, without its work. */
 export const encodeToolCall = (userId: UserId, stored: StoredCall): typeof ToolCall.Encoded => {
   const call = toToolCall(userId, stored)
   return {

@@ -10,7 +10,7 @@ import {
 import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { AllowedOrigins, crossOrigin, guardHeaders } from "./Headers.ts"
-import { givenTwice, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
+import { givenTwice, type InvalidValue, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 
 /** Paths are matched as they are written. */
 export const routerConfig: Partial<FindMyWay.RouterConfig> = {
@@ -121,7 +121,7 @@ const isClientAbort = (cause: Cause.Cause<unknown>): boolean =>
  * RFC 9112, section 3.2: HTTP/1.1 has a Host, and nothing has two, of which Node would take the first. Node would refuse
  * its absence itself, without a body.
  */
-const wrongHost = ({ source }: HttpServerRequest.HttpServerRequest): string | undefined => {
+const wrongHost = ({ source }: HttpServerRequest.HttpServerRequest): InvalidValue | undefined => {
   if (!Predicate.hasProperty(source, "rawHeaders") || !Array.isArray(source.rawHeaders)) {
     return
   }
@@ -132,16 +132,20 @@ const wrongHost = ({ source }: HttpServerRequest.HttpServerRequest): string | un
     }
   }
   if (hosts === 0) {
-    return Predicate.hasProperty(source, "httpVersion") && source.httpVersion === "1.1" ? "Missing key" : undefined
+    return Predicate.hasProperty(source, "httpVersion") && source.httpVersion === "1.1"
+      ? { path: "host", message: "Missing key" }
+      : undefined
   }
-  return hosts > 1 ? givenTwice : undefined
+  return hosts > 1 ? { path: "host", message: givenTwice } : undefined
 }
 
 const isHost = /^host$/i
 
 /** Node's parser takes any number for a version, and would answer in the words of HTTP/1.1 who speaks another. */
-const isKnownVersion = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
+const wrongVersion = ({ source }: HttpServerRequest.HttpServerRequest): InvalidValue | undefined =>
   !Predicate.hasProperty(source, "httpVersion") || source.httpVersion === "1.1" || source.httpVersion === "1.0"
+    ? undefined
+    : { path: "version", message: "Expected HTTP/1.1" }
 
 /**
  * The router knows how to tell `/tasks/` from `/tasks`, but takes it for a task without a number then; and it has no
@@ -178,12 +182,7 @@ const withinRules = <E, R>(
   requestId: string,
   answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 ) => {
-  const host = wrongHost(request)
-  const error = isKnownVersion(request)
-    ? host === undefined
-      ? undefined
-      : { path: "host", message: host }
-    : { path: "version", message: "Expected HTTP/1.1" }
+  const error = wrongVersion(request) ?? wrongHost(request)
   if (error !== undefined) {
     return Effect.succeed(
       ProblemDetails.toResponse({

@@ -75,7 +75,7 @@ const behind = (latest: ServerResponse | undefined, socket: Duplex, write: () =>
 
 /**
  * Whoever is answered before all of a body has come whose end nobody knows is told that the connection ends: what is left of
- * it may be more than anybody reads.
+ * it may be more than anybody reads. A client that goes on sending all the same may see a reset instead of the answer.
  */
 const closeIfUnread = (request: IncomingMessage, response: ServerResponse): void => {
   response.writeHead = new Proxy(response.writeHead, {
