@@ -51,7 +51,8 @@ export const makeContext = async (quick: boolean): Promise<Context> => {
           DATABASE_URL: databaseUrl,
           OPENAI_BASE_URL: modelUrl,
           OPENAI_API_KEY: "bench",
-          RATE_LIMIT: "off",
+          RATE_LIMIT: "1000000",
+          TURNS_AT_ONCE: "1000",
           ...env
         },
         flags

@@ -4,13 +4,14 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { makeContext } from "./context.ts"
 import { crowd } from "./parts/crowd.ts"
+import { hostile } from "./parts/hostile.ts"
 import { peers } from "./parts/peers.ts"
 import { embedded, instances, start } from "./parts/processes.ts"
 import { large, long } from "./parts/size.ts"
 import { chart, gross, planPage, planTable, type Row, type TurnCost, table, turnTable } from "./report.ts"
 
 /**
- * `npm run bench -- [--quick] [--only peers,long,crowd,instances,embedded,start,large] [--write]`: all that is promised of
+ * `npm run bench -- [--quick] [--only peers,long,crowd,hostile,instances,embedded,start,large] [--write]`: all that is promised of
  * speed, beside its targets. Ratios come from alternating rounds of one run. `--quick` is a small slice, which fails where
  * a ratio is worse by more than a factor of two than its target, or than what docs/performance.json has; `--write` keeps the figures and the chart in docs.
  */
@@ -39,6 +40,7 @@ const rows: Array<Row> = []
 const compared = wanted("peers") ? await peers(context, rounds, seconds) : undefined
 rows.push(...(compared?.rows ?? []))
 if (wanted("crowd")) rows.push(...(await crowd(context, 5000)))
+if (wanted("hostile")) rows.push(...(await hostile(context, rounds, seconds)))
 if (wanted("long")) rows.push(...(await long(context)))
 const sized = wanted("large") ? await large(context, Number(values.conversations)) : undefined
 rows.push(...(sized?.rows ?? []))

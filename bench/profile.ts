@@ -49,7 +49,8 @@ const env = {
   DATABASE_URL: postgres.url,
   OPENAI_BASE_URL: `${model.url}/v1`,
   OPENAI_API_KEY: "bench",
-  RATE_LIMIT: "off"
+  RATE_LIMIT: "1000000",
+  TURNS_AT_ONCE: "1000"
 }
 const server = await startService(env, ["--cpu-prof", `--cpu-prof-dir=${folder}`])
 await seedTurnkeeper(postgres.url, population)

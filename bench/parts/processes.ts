@@ -56,7 +56,7 @@ export const instances = async (context: Context, rounds: number, seconds: numbe
 
 /** The embedded database with the offline model. */
 export const embedded = async (context: Context, rounds: number, seconds: number) => {
-  const server = await startService({ RATE_LIMIT: "off" })
+  const server = await startService({ RATE_LIMIT: "off", MAX_CONVERSATIONS: "off", MAX_TASKS: "off" })
   const { token, user } = demoOf(server.banner())
   const measure = (time: number) =>
     runLoad(server.url, 8, time, () => ({

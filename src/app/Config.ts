@@ -72,6 +72,15 @@ const between = (name: string, minimum: number, maximum: number, fallback: numbe
     name
   ).pipe(Config.withDefault(fallback))
 
+/** A number from 1, or `off` for none. */
+const limit = (name: string, fallback: number | null) =>
+  Config.orElse(Config.Literal("off", name).pipe(Config.map(() => null)), () =>
+    Config.schema(
+      Schema.NumberFromString.pipe(Schema.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))),
+      name
+    )
+  ).pipe(Config.withDefault(fallback))
+
 const duration = (name: string, fallback: Duration.Duration) => Config.Duration(name).pipe(Config.withDefault(fallback))
 
 const isNamePair = (pair: ReadonlyArray<string>): boolean =>
@@ -145,9 +154,10 @@ const variables = {
   SHUTDOWN_GRACE: duration("SHUTDOWN_GRACE", defaultSettings.shutdownGrace),
   HISTORY_MESSAGES: between("HISTORY_MESSAGES", 1, 200, defaultSettings.historyMessages),
   HISTORY_TOKENS: between("HISTORY_TOKENS", 1, 1_000_000, defaultSettings.historyTokens),
-  RATE_LIMIT: Config.orElse(Config.Literal("off", "RATE_LIMIT").pipe(Config.map(() => null)), () =>
-    between("RATE_LIMIT", 1, 1_000_000, defaultSettings.turnsPerMinute ?? 60)
-  ),
+  RATE_LIMIT: limit("RATE_LIMIT", defaultSettings.turnsPerMinute),
+  TURNS_AT_ONCE: limit("TURNS_AT_ONCE", defaultSettings.turnsAtOnce),
+  MAX_CONVERSATIONS: limit("MAX_CONVERSATIONS", defaultSettings.maxConversations),
+  MAX_TASKS: limit("MAX_TASKS", defaultSettings.maxTasks),
   BETTER_AUTH_SECRET: Config.option(Config.Redacted("BETTER_AUTH_SECRET")),
   BETTER_AUTH_TABLES: Config.option(Config.map(Config.schema(NamesFromString, "BETTER_AUTH_TABLES"), toNames)),
   REQUIRE_SIGNED_TOKENS: Toggle("REQUIRE_SIGNED_TOKENS", false),
@@ -250,7 +260,10 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
       shutdownGrace: values.SHUTDOWN_GRACE,
       historyMessages: values.HISTORY_MESSAGES,
       historyTokens: values.HISTORY_TOKENS,
-      turnsPerMinute: values.RATE_LIMIT
+      turnsPerMinute: values.RATE_LIMIT,
+      turnsAtOnce: values.TURNS_AT_ONCE,
+      maxConversations: values.MAX_CONVERSATIONS,
+      maxTasks: values.MAX_TASKS
     }
   }
 })

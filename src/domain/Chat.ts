@@ -9,6 +9,8 @@ import {
   RateLimited,
   type ShuttingDown,
   StorageUnavailable,
+  TooManyConversations,
+  TooManyTurns,
   TurnFailed,
   TurnInProgress
 } from "./model/Errors.ts"
@@ -45,6 +47,8 @@ export type ChatError =
   | RateLimited
   | ShuttingDown
   | StorageUnavailable
+  | TooManyConversations
+  | TooManyTurns
   | TurnFailed
   | TurnInProgress
 
@@ -105,6 +109,10 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
             retryAfterMillis: outcome.retryAfterMillis,
             turnsPerMinute: policy.turnsPerMinute ?? 0
           })
+        case "TooManyTurns":
+          return yield* new TooManyTurns({ turnsAtOnce: policy.turnsAtOnce ?? 0 })
+        case "TooManyConversations":
+          return yield* new TooManyConversations({ limit: policy.maxConversations ?? 0 })
         case "Gone":
         case "NotFound":
           return yield* new ConversationNotFound({

@@ -12,6 +12,12 @@ export interface Settings {
   readonly historyTokens: number
   /** How many turns a user may begin in a minute; `null` for no limit. */
   readonly turnsPerMinute: number | null
+  /** How many turns of a user may run at once; `null` for no limit. */
+  readonly turnsAtOnce: number | null
+  /** How many conversations a user may have; `null` for no limit. */
+  readonly maxConversations: number | null
+  /** How many tasks a user may have; `null` for no limit. */
+  readonly maxTasks: number | null
 }
 
 export const defaultSettings: Settings = {
@@ -19,7 +25,10 @@ export const defaultSettings: Settings = {
   shutdownGrace: Duration.seconds(30),
   historyMessages: 20,
   historyTokens: 6000,
-  turnsPerMinute: 60
+  turnsPerMinute: 60,
+  turnsAtOnce: 10,
+  maxConversations: 10_000,
+  maxTasks: 10_000
 }
 
 /** The settings in force. */

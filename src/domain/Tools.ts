@@ -2,10 +2,11 @@ import { Context, Effect, Layer, Option, Result, Schema } from "effect"
 import type { CallResult, FoldedCall } from "../ports/ConversationRepo.ts"
 import type { ToolDefinition } from "../ports/LLM.ts"
 import { type TaskOperation, TaskTools } from "../ports/TaskTools.ts"
-import type { StorageUnavailable, TaskNotFound } from "./model/Errors.ts"
+import type { StorageUnavailable, TaskNotFound, TooManyTasks } from "./model/Errors.ts"
 import { Task, TaskDescription, TaskId, TaskStatus, TaskTitle } from "./model/Task.ts"
 import { toStorable, utf8Length } from "./model/Text.ts"
 import type { UserId } from "./model/User.ts"
+import { Settings } from "./Settings.ts"
 
 /** How many tasks the model is shown at once: a longer list would crowd the talk out of the prompt. */
 const listLimit = 100
@@ -51,12 +52,17 @@ export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
   Tools,
   Effect.gen(function* () {
     const tasks = yield* TaskTools
+    const { maxTasks } = yield* Settings
     const tools = [
       tool(
         "add_task",
         "Adds a task to the user's to-do list.",
         Schema.Struct({ title: TaskTitle, description }),
-        (args) => ({ _tag: "Add", task: { title: args.title, description: args.description || null } })
+        (args) => ({
+          _tag: "Add",
+          task: { title: args.title, description: args.description || null },
+          limit: maxTasks
+        })
       ),
       tool(
         "list_tasks",
@@ -110,12 +116,15 @@ export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
           return refused(refusal(`The arguments do not fit: ${decoded.failure}`.slice(0, 500)))
         }
         const operation = decoded.success
-        const missing = "taskId" in operation ? refusal(`There is no task number ${operation.taskId}.`) : neverMissing
+        const impossible = refusalOf(operation)
         return {
           execute: Effect.suspend(() => carryOut(tasks, userId, operation)).pipe(
-            Effect.catchTag("TaskNotFound", () => Effect.succeed(missing))
+            Effect.catchTags({
+              TaskNotFound: () => Effect.succeed(impossible),
+              TooManyTasks: () => Effect.succeed(impossible)
+            })
           ),
-          folded: { _tag: "Task", operation, missing }
+          folded: { _tag: "Task", operation, refusal: impossible }
         }
       }
     })
@@ -147,7 +156,19 @@ export const refused = (result: CallResult): PreparedCall => ({
   folded: { _tag: "Known", result }
 })
 
-const neverMissing = refusal("There is no such task.")
+/** What the model is told where an operation is not possible. */
+const refusalOf = (operation: TaskOperation): CallResult => {
+  switch (operation._tag) {
+    case "Add":
+      return refusal(`The limit of ${operation.limit} tasks is reached: one must be deleted before another is added.`)
+    case "List":
+      return neverRefused
+    default:
+      return refusal(`There is no task number ${operation.taskId}.`)
+  }
+}
+
+const neverRefused = refusal("There are no tasks.")
 
 const success = (result: object): CallResult => ({
   status: "success",
@@ -162,10 +183,10 @@ const carryOut = (
   tasks: TaskTools["Service"],
   userId: UserId,
   operation: TaskOperation
-): Effect.Effect<CallResult, TaskNotFound | StorageUnavailable> => {
+): Effect.Effect<CallResult, TaskNotFound | TooManyTasks | StorageUnavailable> => {
   switch (operation._tag) {
     case "Add":
-      return Effect.map(tasks.add(userId, operation.task), oneTask)
+      return Effect.map(tasks.add(userId, operation.task, operation.limit), oneTask)
     case "List":
       return Effect.map(
         tasks.list(userId, { status: operation.status, limit: operation.limit, after: Option.none() }),

@@ -12,5 +12,7 @@ export const turnPolicy = (settings: Settings): TurnPolicy => ({
   leaseMillis,
   historyMessages: settings.historyMessages,
   maxAttempts,
-  turnsPerMinute: settings.turnsPerMinute
+  turnsPerMinute: settings.turnsPerMinute,
+  turnsAtOnce: settings.turnsAtOnce,
+  maxConversations: settings.maxConversations
 })

@@ -34,6 +34,10 @@ export interface TurnPolicy {
   readonly maxAttempts: number
   /** How many turns a user may begin in a minute; `null` for no limit. */
   readonly turnsPerMinute: number | null
+  /** How many of a user's turns may run at once; `null` for no limit. */
+  readonly turnsAtOnce: number | null
+  /** How many conversations a user may have; `null` for no limit. */
+  readonly maxConversations: number | null
 }
 
 /** What a turn's prompt needs from the session it began in, kept for whoever takes the turn up. */
@@ -153,6 +157,11 @@ export type BeginOutcome =
   | { readonly _tag: "KeyReused" }
   | { readonly _tag: "NotFound" }
   | { readonly _tag: "RateLimited"; readonly retryAfterMillis: number }
+  | TooManyTurns
+  | { readonly _tag: "TooManyConversations" }
+
+/** As many turns of the user run as may at once. */
+export type TooManyTurns = { readonly _tag: "TooManyTurns" }
 
 export type TakeUpOutcome = Claimed | Completed | Failed | Running | Gone
 
@@ -181,11 +190,11 @@ export interface CallResult {
 /**
  * A tool call as a value: what it comes to is known already, or it is an operation on tasks. Then its result is
  * `{"success":true,"task":…}` or `{"success":true,"tasks":[…],"count":…}` with `"has_more":true` where the limit left some
- * out, tasks in the encoded form of `Task`; or `missing`, where there is no such task.
+ * out, tasks in the encoded form of `Task`; or `refusal`, where there is no such task, or no room for one more.
  */
 export type FoldedCall =
   | { readonly _tag: "Known"; readonly result: CallResult }
-  | { readonly _tag: "Task"; readonly operation: TaskOperation; readonly missing: CallResult }
+  | { readonly _tag: "Task"; readonly operation: TaskOperation; readonly refusal: CallResult }
 
 /** What a step does. */
 export interface StepWork {
@@ -246,13 +255,17 @@ export class ConversationRepo extends Context.Service<
      *
      * 1. The key exists: `KeyReused` for another fingerprint; `Completed`, `Running` or `Gone` as it stands; `Claimed`
      *    when its lease is over, or when it failed, may be taken up and is the last turn of its conversation; else `Failed`.
-     *    Who has waited for it (`begun`) gets its failure instead of taking it up.
+     *    Who has waited for it (`begun`) gets its failure instead of taking it up. A failed turn is not taken up beside as many
+     *    as may run at once: `TooManyTurns`.
      * 2. The conversation is not this user's: `NotFound`.
      * 3. Another turn of it runs: `Busy`, or `ClaimedOther` when its lease is over.
-     * 4. Too many turns within a minute: `RateLimited`.
-     * 5. The turn, its user message and, if need be, the conversation are written: `Claimed`.
+     * 4. As many turns of the user run as may at once: `TooManyTurns`.
+     * 5. Too many turns within a minute: `RateLimited`.
+     * 6. It would start a conversation, and the user has as many as may be: `TooManyConversations`.
+     * 7. The turn, its user message and, if need be, the conversation are written: `Claimed`.
      *
-     * In 1 to 4 nothing new is written. Without a key the turn's id stands for it.
+     * In 1 to 6 nothing is written, but that whoever comes as far as 6 has used up one of the turns of a minute. No limit is
+     * exceeded by those that come at the same moment. Without a key the turn's id stands for it.
      */
     readonly begin: (request: BeginRequest, policy: TurnPolicy) => Effect.Effect<BeginOutcome, StorageUnavailable>
     /** Takes up a running turn whose lease is over; one that was attempted too often fails as `abandoned` instead. */

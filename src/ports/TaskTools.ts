@@ -1,5 +1,5 @@
 import { Context, type Effect, type Option } from "effect"
-import type { StorageUnavailable, TaskNotFound } from "../domain/model/Errors.ts"
+import type { StorageUnavailable, TaskNotFound, TooManyTasks } from "../domain/model/Errors.ts"
 import type { NewTask, Task, TaskId, TaskPatch, TaskStatus } from "../domain/model/Task.ts"
 import type { UserId } from "../domain/model/User.ts"
 
@@ -20,7 +20,12 @@ export interface TaskPage {
 
 /** An operation that the agent may ask for, as a value. */
 export type TaskOperation =
-  | { readonly _tag: "Add"; readonly task: NewTask }
+  | {
+      readonly _tag: "Add"
+      readonly task: NewTask
+      /** The greatest number of tasks that the user may have then; `null` for no limit. */
+      readonly limit: number | null
+    }
   | {
       readonly _tag: "List"
       readonly status: TaskStatus
@@ -43,8 +48,15 @@ export type TaskOperation =
 export class TaskTools extends Context.Service<
   TaskTools,
   {
-    /** Adds a task under the user's next number; a number is never used again, whatever is removed. */
-    readonly add: (userId: UserId, task: NewTask) => Effect.Effect<Task, StorageUnavailable>
+    /**
+     * Adds a task under the user's next number; a number is never used again, whatever is removed. Fails with `TooManyTasks`
+     * when the user has `limit` of them already (`null` for no limit), however many are added at the same moment.
+     */
+    readonly add: (
+      userId: UserId,
+      task: NewTask,
+      limit: number | null
+    ) => Effect.Effect<Task, TooManyTasks | StorageUnavailable>
     /** Lists tasks by ascending id. */
     readonly list: (userId: UserId, query: TaskQuery) => Effect.Effect<TaskPage, StorageUnavailable>
     /** One task. Fails with `TaskNotFound` when the user has none of this number. */

@@ -22,7 +22,10 @@ describe("Config", () => {
           shutdownGrace: Duration.seconds(30),
           historyMessages: 20,
           historyTokens: 6000,
-          turnsPerMinute: 60
+          turnsPerMinute: 60,
+          turnsAtOnce: 10,
+          maxConversations: 10_000,
+          maxTasks: 10_000
         }
       })
     })
@@ -52,6 +55,9 @@ describe("Config", () => {
         HISTORY_MESSAGES: "7",
         HISTORY_TOKENS: "100000",
         RATE_LIMIT: "off",
+        TURNS_AT_ONCE: "3",
+        MAX_CONVERSATIONS: "off",
+        MAX_TASKS: "100",
         BETTER_AUTH_SECRET: "shh",
         BETTER_AUTH_TABLES: " session=auth.session,session.userId=user_id ",
         REQUIRE_SIGNED_TOKENS: "on",
@@ -73,7 +79,10 @@ describe("Config", () => {
         shutdownGrace: Duration.seconds(1),
         historyMessages: 7,
         historyTokens: 100_000,
-        turnsPerMinute: null
+        turnsPerMinute: null,
+        turnsAtOnce: 3,
+        maxConversations: null,
+        maxTasks: 100
       })
       assert.deepStrictEqual(config.auth.names, {
         ...defaultNames,
@@ -108,6 +117,9 @@ describe("Config", () => {
           TURN_TIMEOUT: "5 parsecs",
           HISTORY_MESSAGES: "2.5",
           RATE_LIMIT: "-1",
+          TURNS_AT_ONCE: "0",
+          MAX_CONVERSATIONS: "none",
+          MAX_TASKS: "1.5",
           BETTER_AUTH_TABLES: "sessions=x",
           JWKS_URL: "file:///etc/keys",
           JWT_ALGORITHMS: "ES256,HS256"
@@ -127,6 +139,9 @@ describe("Config", () => {
           "TURN_TIMEOUT",
           "HISTORY_MESSAGES",
           "RATE_LIMIT",
+          "TURNS_AT_ONCE",
+          "MAX_CONVERSATIONS",
+          "MAX_TASKS",
           "BETTER_AUTH_TABLES",
           "JWKS_URL",
           "JWT_ALGORITHMS"

@@ -130,12 +130,14 @@ const open = Effect.fnUntraced(function* (change: (adapters: Adapters) => Adapte
     statements: () => {
       const all = asked
       asked = []
-      // Whose a token is, is asked every few seconds.
-      return all.filter((text) => !text.includes('"session"'))
+      return all.filter((text) => !askedAnyhow.test(text))
     }
   }
   return building
 })
+
+/** What is asked every few seconds whoever comes: whose a token is, and what an instance does for its turns. */
+const askedAnyhow = /"session"|\bturns_(?:renew|abandoned|settled|hand_back)\b|^\s*delete from/
 
 describe("every door", () => {
   it.live(

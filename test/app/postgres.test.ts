@@ -19,7 +19,7 @@ const site = Effect.fnUntraced(function* (version: Version) {
 /** A model server, and what tells an instance of it. */
 const modelOf = Effect.map(ModelServer.make, (server) => ({
   server,
-  env: { OPENAI_API_KEY: "test", OPENAI_BASE_URL: server.baseUrl, RATE_LIMIT: "off" }
+  env: { OPENAI_API_KEY: "test", OPENAI_BASE_URL: server.baseUrl, RATE_LIMIT: "off", TURNS_AT_ONCE: "off" }
 }))
 
 /** Whether the request is the second one of its turn: the tool's result is at its end. */

@@ -141,7 +141,7 @@ const run = Effect.gen(function* () {
         yield* sql`insert into session (id, token, "userId", "expiresAt")
           values (${token}, ${token}, ${user}, now() + interval '1 day')`
         for (let i = 0; i < sharedTasks; i++) {
-          yield* tasks.add(UserId.make(user), { title: `chaos-${user}-shared-${i}`, description: null })
+          yield* tasks.add(UserId.make(user), { title: `chaos-${user}-shared-${i}`, description: null }, null)
         }
       }
     }),
@@ -158,6 +158,7 @@ const run = Effect.gen(function* () {
     OPENAI_API_KEY: "test",
     OPENAI_BASE_URL: behind(model.baseUrl, modelNetwork.port),
     RATE_LIMIT: "off",
+    TURNS_AT_ONCE: "off",
     LOG_LEVEL: "Error",
     TURN_TIMEOUT: "8 seconds",
     SHUTDOWN_GRACE: "5 seconds"
@@ -479,6 +480,7 @@ const runEmbedded = Effect.gen(function* () {
     OPENAI_API_KEY: "test",
     OPENAI_BASE_URL: model.baseUrl,
     RATE_LIMIT: "off",
+    TURNS_AT_ONCE: "off",
     LOG_LEVEL: "Error"
   }
   let service: Service | undefined

@@ -18,7 +18,14 @@ import {
 import { TaskTools } from "../../src/ports/TaskTools.ts"
 import { adversarialCalls, foreignTitle } from "../support/adversary.ts"
 
-const policy: TurnPolicy = { leaseMillis: 15_000, historyMessages: 20, maxAttempts: 3, turnsPerMinute: null }
+const policy: TurnPolicy = {
+  leaseMillis: 15_000,
+  historyMessages: 20,
+  maxAttempts: 3,
+  turnsPerMinute: null,
+  turnsAtOnce: null,
+  maxConversations: null
+}
 const usage = { promptTokens: 7, completionTokens: 3 }
 
 const newUser = Effect.map(uuidV7, (id) => UserId.make(id))
@@ -102,7 +109,11 @@ const stepRequest = Effect.fnUntraced(function* (turn: ClaimedTurn, more: Partia
 const addMilk = (userId: UserId): Effect.Effect<ReadonlyArray<CallResult>, StorageUnavailable, TaskTools> =>
   Effect.gen(function* () {
     const tasks = yield* TaskTools
-    const task = yield* tasks.add(userId, { title: "Milk", description: null })
+    const task = yield* Effect.catchTag(
+      tasks.add(userId, { title: "Milk", description: null }, null),
+      "TooManyTasks",
+      Effect.die
+    )
     return [{ status: "success" as const, result: `{"success":true,"id":${task.id}}` }]
   })
 
@@ -472,6 +483,95 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
       })
     )
 
+    it.effect("lets no more turns of a user run at once than may, and writes nothing beyond", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const [user, other] = [yield* newUser, yield* newUser]
+        const rules = { ...policy, turnsAtOnce: 3 }
+        const outcomes = yield* Effect.all(
+          Array.from({ length: 10 }, (_, i) => begin(user, { idempotencyKey: key(`k${i}`) }, rules)),
+          { concurrency: "unbounded" }
+        )
+        const turns = outcomes.flatMap((outcome) => (outcome._tag === "Claimed" ? [outcome.turn] : []))
+        assert.strictEqual(turns.length, 3)
+        assert.strictEqual(outcomes.filter((outcome) => outcome._tag === "TooManyTurns").length, 7)
+        assert.strictEqual((yield* repo.list(user, { limit: 100, after: Option.none() })).items.length, 3)
+        assert.strictEqual((yield* begin(other, {}, rules))._tag, "Claimed")
+        const [running] = turns
+        assert(running !== undefined)
+        // Neither what runs already nor what it does to its conversation is told otherwise for that.
+        const again = outcomes.findIndex((outcome) => outcome._tag === "Claimed")
+        assert.strictEqual((yield* begin(user, { idempotencyKey: key(`k${again}`) }, rules))._tag, "Running")
+        assert.strictEqual((yield* begin(user, inConversation(running), rules))._tag, "Busy")
+        // Whatever ends makes room.
+        yield* complete(running)
+        assert.strictEqual((yield* begin(user, inConversation(running), rules))._tag, "Claimed")
+        assert.strictEqual((yield* begin(user, inConversation(running), rules))._tag, "Busy")
+        assert.strictEqual((yield* begin(user, {}, rules))._tag, "TooManyTurns")
+      })
+    )
+
+    it.effect("takes no failed turn up beside as many as may run at once", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const rules = { ...policy, turnsAtOnce: 3 }
+        const requests = Array.from({ length: 6 }, (_, i) => ({ idempotencyKey: key(`k${i}`) }))
+        for (const request of requests) {
+          const outcome = yield* begin(user, request, rules)
+          assert(outcome._tag === "Claimed")
+          yield* repo.fail(outcome.turn.claim, {
+            steps: 0,
+            failure: { code: "model_failed", reason: "overloaded" },
+            retryable: true,
+            usage: outcome.turn.usage
+          })
+        }
+        const again = yield* Effect.forEach(requests, (request) => begin(user, request, rules), {
+          concurrency: "unbounded"
+        })
+        const claimed = again.flatMap((outcome) => (outcome._tag === "Claimed" ? [outcome.turn] : []))
+        assert.strictEqual(claimed.length, 3)
+        assert.strictEqual(again.filter((outcome) => outcome._tag === "TooManyTurns").length, 3)
+        yield* Effect.forEach(claimed, (turn) => complete(turn))
+        // Those that were refused are as they were.
+        const later = yield* Effect.forEach(requests, (request) => begin(user, request, rules))
+        assert.deepStrictEqual(later.map((outcome) => outcome._tag).toSorted(), [
+          ...Array.from({ length: 3 }, () => "Claimed"),
+          ...Array.from({ length: 3 }, () => "Completed")
+        ])
+      })
+    )
+
+    it.effect("starts no more conversations of a user than may be", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const [user, other] = [yield* newUser, yield* newUser]
+        const rules = { ...policy, maxConversations: 3 }
+        const outcomes = yield* Effect.all(
+          Array.from({ length: 10 }, () => begin(user, {}, rules)),
+          { concurrency: "unbounded" }
+        )
+        const turns = outcomes.flatMap((outcome) => (outcome._tag === "Claimed" ? [outcome.turn] : []))
+        assert.strictEqual(turns.length, 3)
+        assert.strictEqual(outcomes.filter((outcome) => outcome._tag === "TooManyConversations").length, 7)
+        const list = Effect.map(repo.list(user, { limit: 100, after: Option.none() }), ({ items }) => items.length)
+        assert.strictEqual(yield* list, 3)
+        assert.strictEqual((yield* begin(other, {}, rules))._tag, "Claimed")
+        const [first] = turns
+        assert(first !== undefined)
+        yield* complete(first)
+        assert.strictEqual((yield* begin(user, inConversation(first), rules))._tag, "Claimed")
+        // A key that was refused was not used.
+        const kept = { idempotencyKey: key("k") }
+        assert.strictEqual((yield* begin(user, kept, rules))._tag, "TooManyConversations")
+        yield* repo.remove(user, first.claim.conversationId)
+        assert.strictEqual((yield* begin(user, kept, rules))._tag, "Claimed")
+        assert.strictEqual((yield* begin(user, kept, rules))._tag, "Running")
+        assert.strictEqual(yield* list, 3)
+      })
+    )
+
     it.effect("commits a step together with what its tools did", () =>
       Effect.gen(function* () {
         const user = yield* newUser
@@ -612,7 +712,7 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const user = yield* newUser
         yield* Effect.forEach(
           Array.from({ length: 101 }),
-          () => tasks.add(user, { title: "Milk", description: null }),
+          () => tasks.add(user, { title: "Milk", description: null }, null),
           {
             concurrency: 10
           }
@@ -633,7 +733,7 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const user = yield* newUser
         // 2 and 3 bytes a character, and a pair of surrogates with 4.
         for (const description of [null, "é".repeat(2000), "€".repeat(2000), "😀".repeat(1000), "x".repeat(2000)]) {
-          yield* tasks.add(user, { title: "Milk", description })
+          yield* tasks.add(user, { title: "Milk", description }, null)
         }
         const results = yield* Effect.forEach(["values", "effect"] as const, (form) =>
           Effect.gen(function* () {
@@ -649,8 +749,8 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
           assert.notProperty(result, "has_more")
         }
         // With this one it is 16,384, and the next is too much.
-        yield* tasks.add(user, { title: "y".repeat(255), description: "x".repeat(109) })
-        yield* tasks.add(user, { title: "z", description: null })
+        yield* tasks.add(user, { title: "y".repeat(255), description: "x".repeat(109) }, null)
+        yield* tasks.add(user, { title: "z", description: null }, null)
         for (const form of ["values", "effect"] as const) {
           const outcome = yield* toolStep(yield* claim(user), [["list_tasks", {}]], form)
           assert(outcome._tag === "Committed")
@@ -667,7 +767,7 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const [ada, bob] = [yield* newUser, yield* newUser]
-        for (let i = 0; i < 40; i++) yield* tasks.add(bob, { title: foreignTitle, description: foreignTitle })
+        for (let i = 0; i < 40; i++) yield* tasks.add(bob, { title: foreignTitle, description: foreignTitle }, null)
         const everything = { status: "all", limit: 200, after: Option.none() } as const
         const before = yield* tasks.list(bob, everything)
         const calls = adversarialCalls(bob, 960)
@@ -713,9 +813,9 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const asked: Array<string> = []
         const other = TaskTools.of({
           ...tasks,
-          add: (userId, task) => {
+          add: (userId, task, limit) => {
             asked.push(task.title)
-            return tasks.add(userId, task)
+            return tasks.add(userId, task, limit)
           }
         })
         const outcome = yield* Effect.provideService(

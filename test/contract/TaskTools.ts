@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, type Layer, Option } from "effect"
+import { Effect, type Layer, Option, Result } from "effect"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { TaskId as makeTaskId, type TaskId } from "../../src/domain/model/Task.ts"
 import { UserId } from "../../src/domain/model/User.ts"
@@ -15,7 +15,7 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const [user, other] = [yield* newUser, yield* newUser]
-        const first = yield* tasks.add(user, { title: "Milk \u{1f95b}", description: "2 litres\nof it" })
+        const first = yield* tasks.add(user, { title: "Milk \u{1f95b}", description: "2 litres\nof it" }, null)
         const { createdAt, updatedAt, ...rest } = first
         assert.deepStrictEqual(rest, {
           id: makeTaskId.make(1),
@@ -24,8 +24,8 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
           completed: false
         })
         assert.deepStrictEqual(createdAt, updatedAt)
-        assert.strictEqual((yield* tasks.add(user, { title: "Bread", description: null })).id, 2)
-        assert.strictEqual((yield* tasks.add(other, { title: "Bread", description: null })).id, 1)
+        assert.strictEqual((yield* tasks.add(user, { title: "Bread", description: null }, null)).id, 2)
+        assert.strictEqual((yield* tasks.add(other, { title: "Bread", description: null }, null)).id, 1)
         assert.deepStrictEqual(yield* tasks.get(user, first.id), first)
       })
     )
@@ -34,7 +34,7 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
-        const add = tasks.add(user, { title: "Milk", description: null })
+        const add = tasks.add(user, { title: "Milk", description: null }, null)
         const [first, second] = [yield* add, yield* add]
         yield* tasks.remove(user, second.id)
         yield* tasks.remove(user, first.id)
@@ -47,7 +47,7 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
         const tasks = yield* TaskTools
         const user = yield* newUser
         const added = yield* Effect.all(
-          Array.from({ length: 30 }, () => tasks.add(user, { title: "Milk", description: null })),
+          Array.from({ length: 30 }, () => tasks.add(user, { title: "Milk", description: null }, null)),
           { concurrency: "unbounded" }
         )
         assert.deepStrictEqual(
@@ -57,11 +57,40 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
       })
     )
 
+    it.effect("adds no more than may be, however many come at once, and uses up no number in vain", () =>
+      Effect.gen(function* () {
+        const tasks = yield* TaskTools
+        const user = yield* newUser
+        const add = tasks.add(user, { title: "Milk", description: null }, 5)
+        const added = yield* Effect.all(
+          Array.from({ length: 20 }, () => Effect.result(add)),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(added.filter(Result.isSuccess).length, 5)
+        for (const { failure } of added.filter(Result.isFailure)) {
+          assert(failure._tag === "TooManyTasks")
+          assert.strictEqual(failure.limit, 5)
+        }
+        assert.deepStrictEqual(
+          (yield* tasks.list(user, { status: "all", limit: 10, after: Option.none() })).items.map((task) => task.id),
+          [1, 2, 3, 4, 5]
+        )
+        // A completed task is one as well; room is made by deleting.
+        yield* tasks.complete(user, makeTaskId.make(1))
+        assert.strictEqual((yield* Effect.flip(add))._tag, "TooManyTasks")
+        yield* tasks.remove(user, makeTaskId.make(3))
+        assert.strictEqual((yield* add).id, 6)
+        assert.strictEqual((yield* Effect.flip(add))._tag, "TooManyTasks")
+        assert.strictEqual((yield* tasks.add(yield* newUser, { title: "Milk", description: null }, 5)).id, 1)
+        assert.strictEqual((yield* tasks.add(user, { title: "Milk", description: null }, null)).id, 7)
+      })
+    )
+
     it.effect("lists by number, by status, page by page", () =>
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
-        for (const title of ["a", "b", "c", "d", "e"]) yield* tasks.add(user, { title, description: null })
+        for (const title of ["a", "b", "c", "d", "e"]) yield* tasks.add(user, { title, description: null }, null)
         yield* tasks.complete(user, makeTaskId.make(2))
         yield* tasks.complete(user, makeTaskId.make(5))
         const list = (query: Partial<Parameters<typeof tasks.list>[1]>) =>
@@ -84,7 +113,7 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
-        const { id } = yield* tasks.add(user, { title: "Milk", description: null })
+        const { id } = yield* tasks.add(user, { title: "Milk", description: null }, null)
         const done = yield* tasks.complete(user, id)
         assert.strictEqual(done.completed, true)
         assert.deepStrictEqual(yield* tasks.complete(user, id), done)
@@ -95,7 +124,7 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
-        const { id } = yield* tasks.add(user, { title: "Milk", description: "2 litres" })
+        const { id } = yield* tasks.add(user, { title: "Milk", description: "2 litres" }, null)
         const seen = (patch: Parameters<typeof tasks.update>[2]) =>
           Effect.map(tasks.update(user, id, patch), ({ completed, description, title }) => [
             title,
@@ -114,7 +143,7 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const user = yield* newUser
-        const task = yield* tasks.add(user, { title: "Milk", description: null })
+        const task = yield* tasks.add(user, { title: "Milk", description: null }, null)
         assert.deepStrictEqual(yield* tasks.remove(user, task.id), task)
         assert.deepStrictEqual((yield* tasks.list(user, all)).items, [])
       })
@@ -124,7 +153,7 @@ export const taskToolsContract = <E>(name: string, adapter: Layer.Layer<TaskTool
       Effect.gen(function* () {
         const tasks = yield* TaskTools
         const [user, other] = [yield* newUser, yield* newUser]
-        const foreign = yield* tasks.add(other, { title: "Theirs", description: null })
+        const foreign = yield* tasks.add(other, { title: "Theirs", description: null }, null)
         for (const id of [foreign.id, makeTaskId.make(2_147_483_647)]) {
           for (const effect of [
             tasks.get(user, id),

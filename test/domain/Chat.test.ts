@@ -12,7 +12,7 @@ import { type BeginRequest, ConversationRepo } from "../../src/ports/Conversatio
 import { type Completion, ModelFailed } from "../../src/ports/LLM.ts"
 import { ada, instance, message, replyOf, repositories, talk, tasksOfAda, until } from "../support/instance.ts"
 
-const policy = turnPolicy(defaultSettings)
+const policy = { ...turnPolicy(defaultSettings), turnsAtOnce: null }
 const overloaded = new ModelFailed({ reason: "overloaded" })
 const hangs: Line = () => Effect.never
 
@@ -631,6 +631,53 @@ describe("Chat", () => {
       assert.strictEqual(limited.retryAfterMillis, 60_000)
       yield* TestClock.adjust("1 minute")
       yield* chat.send(message("two"))
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("limits how many turns of a user run at once", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance([], { turnsAtOnce: 1 })
+      const thinking = yield* Deferred.make<void>()
+      yield* model.extend(() => Effect.as(Deferred.await(thinking), says("1")))
+      yield* model.extend(() => Effect.succeed(says("2")))
+      const first = yield* Effect.forkChild(chat.send(message("one")))
+      yield* TestClock.adjust("1 second")
+      const refused = yield* Effect.flip(chat.send(message("two")))
+      assert(refused._tag === "TooManyTurns")
+      assert.strictEqual(refused.turnsAtOnce, 1)
+      yield* Deferred.succeed(thinking, undefined)
+      yield* Fiber.join(first)
+      yield* chat.send(message("two"))
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("limits how many conversations a user has", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([says("1"), says("2")], { maxConversations: 1 })
+      const { conversationId } = replyOf(yield* chat.send(message("one")))
+      const refused = yield* Effect.flip(chat.send(message("two")))
+      assert(refused._tag === "TooManyConversations")
+      assert.strictEqual(refused.limit, 1)
+      yield* chat.send(message("two", { conversationId }))
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("limits how many tasks the model can add, and tells it so", () =>
+    Effect.gen(function* () {
+      const { chat, model } = yield* instance(
+        [asks(["add_task", { title: "Milk" }], ["add_task", { title: "Bread" }]), says("Only milk found room.")],
+        { maxTasks: 1 }
+      )
+      const { toolCalls } = replyOf(yield* chat.send(message("Add milk and bread")))
+      assert.deepStrictEqual(
+        toolCalls.map((call) => call.status),
+        ["success", "error"]
+      )
+      assert.deepStrictEqual(toolCalls[1]?.result, {
+        success: false,
+        error: "The limit of 1 tasks is reached: one must be deleted before another is added."
+      })
+      assert.strictEqual(model.prompts.length, 2)
     }).pipe(Effect.provide(repositories))
   )
 })

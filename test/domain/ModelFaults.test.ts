@@ -55,7 +55,7 @@ describe("a model that goes wrong", () => {
     it.effect.each(faults)(`at its answer ${at + 1}, when it %s`, ([, line, end]) =>
       Effect.gen(function* () {
         const tasks = yield* TaskTools
-        yield* Effect.replicateEffect(tasks.add(eve, { title: "Eve's own", description: null }), 9)
+        yield* Effect.replicateEffect(tasks.add(eve, { title: "Eve's own", description: null }, null), 9)
         const before = Array.from({ length: at }, (_, i) => asks(["add_task", { title: `Task ${i}` }]))
         let mended = false
         let shown = false

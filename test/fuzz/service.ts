@@ -80,7 +80,7 @@ const serveOn = (
       serve({ port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0, ...options }).pipe(
         Layer.provide(readiness),
         Layer.provide(domain),
-        Layer.provide(Layer.succeed(Settings, { ...defaultSettings, turnsPerMinute: null })),
+        Layer.provide(Layer.succeed(Settings, { ...defaultSettings, turnsPerMinute: null, turnsAtOnce: null })),
         Layer.provide(ports),
         Layer.provide(Logger.layer([logger]))
       )

@@ -311,7 +311,7 @@ const faultyRepo = ({ repo }: World, { call }: Faults): ConversationRepo["Servic
 
 const faultyTools = ({ tools }: World, { inside }: Faults): TaskTools["Service"] => ({
   ...tools,
-  add: (userId, task) => inside("add", tools.add(userId, task)),
+  add: (userId, task, limit) => inside("add", tools.add(userId, task, limit)),
   complete: (userId, taskId) => inside("complete", tools.complete(userId, taskId))
 })
 
@@ -477,6 +477,8 @@ const attempt = (world: World, { user }: Ledger, entry: Ledger["sent"][number]):
           IdempotencyKeyReused: () => Effect.die(new Error("its own key is said to be another's")),
           ConversationNotFound: () => Effect.die(new Error("its own conversation is not found")),
           RateLimited: () => Effect.die(new Error("there is no rate limit")),
+          TooManyConversations: () => Effect.die(new Error("there is room for any number of conversations")),
+          TooManyTurns: () => Effect.void,
           ConversationBusy: () => Effect.void,
           TurnInProgress: () => Effect.void,
           ShuttingDown: () => Effect.void,

@@ -15,7 +15,7 @@ export const appConfig = (databaseUrl: string, more: Partial<AppConfig> = {}): A
   database: { _tag: "Server", migrate: true, ...databaseOptions(databaseUrl) },
   model: { _tag: "Offline" },
   auth: { names: defaultNames, secret: Option.none(), requireSigned: false, sessions: true, jwt: Option.none() },
-  settings: { ...defaultSettings, turnsPerMinute: null },
+  settings: { ...defaultSettings, turnsPerMinute: null, turnsAtOnce: null },
   ...more
 })
 

@@ -41,7 +41,7 @@ export const instance = Effect.fnUntraced(function* (
     Layer.provide(Agent.layer),
     Layer.provide(Tools.layer),
     Layer.provideMerge(Model.layer(...script)),
-    Layer.provide(Layer.succeed(Settings, { ...defaultSettings, ...settings })),
+    Layer.provide(Layer.succeed(Settings, { ...defaultSettings, turnsAtOnce: null, ...settings })),
     Layer.build
   )
   return {

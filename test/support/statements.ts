@@ -16,7 +16,14 @@ import { TaskTools } from "../../src/ports/TaskTools.ts"
 import { explainAll, type Plan, plansIn } from "./plans.ts"
 import type { PostgresServer } from "./postgres.ts"
 
-const policy = { leaseMillis: 15_000, historyMessages: 20, maxAttempts: 3, turnsPerMinute: 60 }
+const policy = {
+  leaseMillis: 15_000,
+  historyMessages: 20,
+  maxAttempts: 3,
+  turnsPerMinute: 60,
+  turnsAtOnce: 10,
+  maxConversations: 10_000
+}
 const usage = { promptTokens: 1, completionTokens: 1 }
 const ada = UserId.make("user0")
 const long = ConversationId.make(conversationOf(0))
@@ -49,7 +56,7 @@ const step = Effect.fnUntraced(function* ({ claim, steps }: ClaimedTurn, folded:
   const repo = yield* ConversationRepo
   const tasks = yield* TaskTools
   const work = {
-    execute: Effect.map(tasks.add(ada, { title: "Milk", description: null }), () => [
+    execute: Effect.map(Effect.orDie(tasks.add(ada, { title: "Milk", description: null }, null)), () => [
       { status: "success", result: "{}" } as const
     ]),
     ...(folded && {
@@ -59,7 +66,7 @@ const step = Effect.fnUntraced(function* ({ claim, steps }: ClaimedTurn, folded:
           {
             _tag: "Task",
             operation: { _tag: "List", status: "pending", limit: 100, bytes: 16_384 },
-            missing: { status: "error", result: "{}" }
+            refusal: { status: "error", result: "{}" }
           } as const
         ]
       }
@@ -104,7 +111,7 @@ const everything = Effect.fnUntraced(function* (token: string) {
     yield* repo.messages(ada, long, { limit: 50, order, after: Option.some(2000) })
   }
   for (const status of ["all", "pending"] as const) yield* tasks.list(ada, { ...page, status })
-  const { id } = yield* tasks.add(ada, { title: "Bread", description: null })
+  const { id } = yield* tasks.add(ada, { title: "Bread", description: null }, 10_000)
   yield* tasks.list(ada, { ...page, status: "all", after: Option.some(TaskId.make(50)) })
   yield* tasks.get(ada, id)
   yield* tasks.update(ada, id, { title: "Rye bread" })

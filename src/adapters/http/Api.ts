@@ -32,6 +32,7 @@ import {
   IdempotencyKeyReused,
   Internal,
   InvalidRequest,
+  LimitReached,
   NotFound,
   PayloadTooLarge,
   RateLimited,
@@ -129,7 +130,7 @@ const chatAt = <const Id extends string, const Path extends `/${string}`>(id: Id
         Schema.Literal("true").annotate({ description: "This is the answer to an earlier request under the same key" })
       )
     }),
-    error: [NotFound, Conflict, IdempotencyKeyReused, RateLimited, TurnFailed, Unavailable]
+    error: [NotFound, Conflict, IdempotencyKeyReused, LimitReached, RateLimited, TurnFailed, Unavailable]
   }).middleware(JsonBody)
 
 const ChatGroup = HttpApiGroup.make("chat")
@@ -314,14 +315,14 @@ const TasksGroup = HttpApiGroup.make("tasks")
           examples: ["/api/v1/users/demo/tasks/2"]
         })
       }),
-      error: Unavailable
+      error: [LimitReached, Unavailable]
     })
       .middleware(JsonBody)
       .annotateMerge(
         operation("createTask", "Add a task", "It gets the next number of the user's tasks.", {
           request: of(NewTaskBody, requests.newTask),
           answer: of(TaskBody, answers.newTask),
-          wrong: { 400: ["InvalidTitle"] }
+          wrong: { 400: ["InvalidTitle"], 422: ["TooManyTasks"] }
         })
       ),
     HttpApiEndpoint.get("get", "/api/v1/users/:user_id/tasks/:task_id", {

@@ -231,6 +231,16 @@ export const wrong = {
   NoSuchTask: is("No such task", "not_found", "There is no such task."),
   ConversationBusy: is("Another turn is running", "conversation_busy", "Another turn of this conversation is running."),
   TurnInProgress: is("This turn is running", "turn_in_progress", "The turn under this key is still running."),
+  TooManyConversations: is(
+    "No room for another conversation",
+    "limit_reached",
+    "The limit of 10000 conversations is reached: delete one first."
+  ),
+  TooManyTasks: is(
+    "No room for another task",
+    "limit_reached",
+    "The limit of 10000 tasks is reached: delete one first."
+  ),
   PayloadTooLarge: is("Too large a body", "payload_too_large", "The body is larger than 64 KiB."),
   UnsupportedMediaType: is(
     "A body that is not JSON",
@@ -243,6 +253,7 @@ export const wrong = {
     "This Idempotency-Key was used with another request."
   ),
   RateLimited: is("Too many turns", "rate_limited", "Too many turns were begun within a minute."),
+  TooManyTurns: is("Too many turns at once", "rate_limited", "As many turns are running as may at once."),
   Internal: is("A bug", "internal", "The cause is in the log, under this request id."),
   ModelFailed: failed(
     "The model failed after a tool call",
@@ -280,8 +291,8 @@ export const usuallyWrong: { readonly [status: string]: ReadonlyArray<Wrong> } =
   409: ["ConversationBusy", "TurnInProgress"],
   413: ["PayloadTooLarge"],
   415: ["UnsupportedMediaType"],
-  422: ["IdempotencyKeyReused"],
-  429: ["RateLimited"],
+  422: ["IdempotencyKeyReused", "TooManyConversations"],
+  429: ["RateLimited", "TooManyTurns"],
   500: ["Internal"],
   502: ["ModelFailed", "StepLimit", "Abandoned"],
   503: ["StorageUnavailable", "ShuttingDown"]

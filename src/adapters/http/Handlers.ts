@@ -5,6 +5,7 @@ import { Chat } from "../../domain/Chat.ts"
 import type { ConversationId } from "../../domain/model/Conversation.ts"
 import type { ShuttingDown, TurnFailed } from "../../domain/model/Errors.ts"
 import type { IdempotencyKey, ModelFailureReason } from "../../domain/model/Turn.ts"
+import { Settings } from "../../domain/Settings.ts"
 import { ConversationRepo } from "../../ports/ConversationRepo.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
 import { Api, CurrentUser } from "./Api.ts"
@@ -18,7 +19,7 @@ import {
   taskEntry
 } from "./Bodies.ts"
 import { failUnavailable } from "./Middleware.ts"
-import { fail, failForNow, failRateLimited, problem, shuttingDownWords } from "./Problems.ts"
+import { fail, failForNow, failRateLimited, failTooManyTurns, problem, shuttingDownWords } from "./Problems.ts"
 
 /** Whether this instance takes requests, beside what its store says of itself. */
 export const Readiness = Context.Reference<Effect.Effect<void, ShuttingDown>>("turnkeeper/adapters/http/Readiness", {
@@ -29,6 +30,9 @@ const failNotFound = {
   ConversationNotFound: () => fail("not_found", "There is no such conversation."),
   TaskNotFound: () => fail("not_found", "There is no such task.")
 }
+
+const failFull = (limit: number, what: "conversations" | "tasks") =>
+  fail("limit_reached", `The limit of ${limit} ${what} is reached: delete one first.`)
 
 const failShuttingDown = () => failForNow("unavailable", shuttingDownWords, 1000)
 
@@ -56,8 +60,9 @@ const chat = HttpApiBuilder.group(
             failForNow("turn_in_progress", "The turn under this key is still running.", error.retryAfterMillis),
           IdempotencyKeyReused: () =>
             fail("idempotency_key_reused", "This Idempotency-Key was used with another request."),
-          RateLimited: (error) =>
-            failRateLimited("Too many turns were begun within a minute.", error.retryAfterMillis, error.turnsPerMinute),
+          RateLimited: failRateLimited,
+          TooManyTurns: failTooManyTurns,
+          TooManyConversations: ({ limit }) => failFull(limit, "conversations"),
           TurnFailed: failTurn,
           ShuttingDown: failShuttingDown,
           StorageUnavailable: failUnavailable
@@ -159,6 +164,7 @@ const tasks = HttpApiBuilder.group(
   "tasks",
   Effect.fnUntraced(function* (handlers) {
     const tools = yield* TaskTools
+    const { maxTasks } = yield* Settings
     return handlers.handleAll({
       list: Effect.fnUntraced(function* ({ query }) {
         const { id } = yield* CurrentUser
@@ -174,8 +180,13 @@ const tasks = HttpApiBuilder.group(
       create: Effect.fnUntraced(function* ({ payload }) {
         const { id } = yield* CurrentUser
         const task = yield* tools
-          .add(id, { title: payload.title, description: payload.description ?? null })
-          .pipe(Effect.catchTag("StorageUnavailable", failUnavailable))
+          .add(id, { title: payload.title, description: payload.description ?? null }, maxTasks)
+          .pipe(
+            Effect.catchTags({
+              TooManyTasks: ({ limit }) => failFull(limit, "tasks"),
+              StorageUnavailable: failUnavailable
+            })
+          )
         return HttpApiSchema.withHeaders({
           body: task,
           headers: { location: `/api/v1/users/${id}/tasks/${task.id}` }

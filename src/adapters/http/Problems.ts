@@ -4,6 +4,7 @@ import { ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
 import { StoredArray, StoredText } from "../../domain/model/Bounds.ts"
 import { ConversationId, ToolCalls, TurnId } from "../../domain/model/Conversation.ts"
+import type * as Errors from "../../domain/model/Errors.ts"
 import { UsageSummary } from "../../domain/model/Turn.ts"
 
 /** The id of the request at hand: its answer's `X-Request-Id`, the `request_id` of its problem, and what logs are found by. */
@@ -29,6 +30,7 @@ const problems = {
   payload_too_large: { status: 413, title: "The body is too large" },
   unsupported_media_type: { status: 415, title: "The body is of another type" },
   idempotency_key_reused: { status: 422, title: "The key was used for another request" },
+  limit_reached: { status: 422, title: "There is no room for more" },
   rate_limited: { status: 429, title: "Too many turns" },
   internal: { status: 500, title: "Something went wrong here" },
   model_failed: { status: 502, title: "The language model failed" },
@@ -77,23 +79,28 @@ export const failForNow = <const C extends Code>(code: C, detail: string, retryA
     Effect.fail(HttpApiSchema.withHeaders({ body, headers: { "retry-after": retryAfterSeconds(retryAfterMillis) } }))
   )
 
+const failLimited = (detail: string, headers: (typeof RateLimited.Type)["headers"]) =>
+  Effect.flatMap(problem("rate_limited", detail), (body) => Effect.fail(HttpApiSchema.withHeaders({ body, headers })))
+
 /**
  * Fails the request at hand because of the user's limit of turns, in the words of the IETF's draft on rate limits as well
  * (draft-ietf-httpapi-ratelimit-headers-10): the quota in a window of a minute, and that nothing is left of it.
  */
-export const failRateLimited = (detail: string, retryAfterMillis: number, turnsPerMinute: number) =>
-  Effect.flatMap(problem("rate_limited", detail), (body) => {
-    const seconds = retryAfterSeconds(retryAfterMillis)
-    return Effect.fail(
-      HttpApiSchema.withHeaders({
-        body,
-        headers: {
-          "retry-after": seconds,
-          "ratelimit-policy": `"turns";q=${turnsPerMinute};w=60`,
-          ratelimit: `"turns";r=0;t=${seconds}`
-        }
-      })
-    )
+export const failRateLimited = ({ retryAfterMillis, turnsPerMinute }: Errors.RateLimited) => {
+  const seconds = retryAfterSeconds(retryAfterMillis)
+  return failLimited("Too many turns were begun within a minute.", {
+    "retry-after": seconds,
+    "ratelimit-policy": `"turns";q=${turnsPerMinute};w=60`,
+    ratelimit: `"turns";r=0;t=${seconds}`
+  })
+}
+
+/** The same because as many turns run as may at once; nobody knows when one of them ends, so a second is as good as any. */
+export const failTooManyTurns = ({ turnsAtOnce }: Errors.TooManyTurns) =>
+  failLimited("As many turns are running as may at once.", {
+    "retry-after": "1",
+    "ratelimit-policy": `"turns-at-once";q=${turnsAtOnce};qu="concurrent-requests"`,
+    ratelimit: '"turns-at-once";r=0'
   })
 
 /** RFC 9110, section 10.2.3: whole seconds; rounded up, and never "at once". */
@@ -188,6 +195,13 @@ export const Conflict = HttpApiSchema.WithHeaders(
   RetryAfter
 )
 
+export const LimitReached = codeSchema(
+  "LimitReached",
+  ["limit_reached"],
+  "The user has as many conversations or tasks as may be; deleting one makes room",
+  {}
+)
+
 export const PayloadTooLarge = codeSchema(
   "PayloadTooLarge",
   ["payload_too_large"],
@@ -210,16 +224,22 @@ export const IdempotencyKeyReused = codeSchema(
 )
 
 export const RateLimited = HttpApiSchema.WithHeaders(
-  codeSchema("RateLimited", ["rate_limited"], "The user has begun too many turns within a minute", {}),
+  codeSchema(
+    "RateLimited",
+    ["rate_limited"],
+    "The user has begun too many turns within a minute, or has too many of them running",
+    {}
+  ),
   {
     ...RetryAfter,
     "ratelimit-policy": StoredText({ minLength: 1, maxLength: 64 }).annotate({
-      description: "How many turns (`q`) may be begun in how many seconds (`w`)",
-      examples: ['"turns";q=60;w=60']
+      description: "How many turns (`q`) may be begun in how many seconds (`w`), or may run at once (`qu`)",
+      examples: ['"turns";q=60;w=60', '"turns-at-once";q=10;qu="concurrent-requests"']
     }),
     ratelimit: StoredText({ minLength: 1, maxLength: 64 }).annotate({
-      description: "How many of them are left (`r`), and after how many seconds there is one again (`t`)",
-      examples: ['"turns";r=0;t=5']
+      description:
+        "How many of them are left (`r`), and after how many seconds there is one again (`t`), if that is known",
+      examples: ['"turns";r=0;t=5', '"turns-at-once";r=0']
     })
   }
 )

@@ -100,6 +100,10 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         fence: turn.fence + 1
       })
 
+    const hasRoom = (userId: UserId, { turnsAtOnce }: TurnPolicy): boolean =>
+      turnsAtOnce === null ||
+      [...stateOf(users, userId).turns.values()].filter((turn) => turn.status === "running").length < turnsAtOnce
+
     const mayRetry = (userId: UserId, turn: TurnRow): boolean =>
       turn.retryable && conversationOf(userId, turn.conversationId)?.lastTurnId === turn.id
 
@@ -156,9 +160,11 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         onSome: (key) => [...turns.values()].find((turn) => turn.idempotencyKey === key)
       })
       if (same === undefined) return request.begun ? { _tag: "Gone" } : undefined
-      return same.fingerprint === request.fingerprint
-        ? takeUp(refOf(userId, same), request.holder, policy, request.begun ? "waiter" : "key", now)
-        : { _tag: "KeyReused" }
+      if (same.fingerprint !== request.fingerprint) return { _tag: "KeyReused" }
+      if (same.status === "failed" && !request.begun && mayRetry(userId, same) && !hasRoom(userId, policy)) {
+        return { _tag: "TooManyTurns" }
+      }
+      return takeUp(refOf(userId, same), request.holder, policy, request.begun ? "waiter" : "key", now)
     }
 
     /** What a begin comes to when its conversation is not there, or another turn of it runs. */
@@ -175,7 +181,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
     }
 
     /** Counts a new turn, or tells that there were too many (by the generic cell rate algorithm). */
-    const limit = (userId: UserId, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
+    const limitRate = (userId: UserId, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
       if (policy.turnsPerMinute === null) return undefined
       const each = 60_000 / policy.turnsPerMinute
       const { fullAt } = stateOf(users, userId)
@@ -183,6 +189,17 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       if (wait > 0) return { _tag: "RateLimited", retryAfterMillis: Math.ceil(wait) }
       update(userId, () => ({ fullAt: Math.max(fullAt, now) + each }))
       return undefined
+    }
+
+    /** What a new turn comes to when one of the user's limits is reached. */
+    const limited = (request: BeginRequest, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
+      const { conversationId, userId } = request
+      if (!hasRoom(userId, policy)) return { _tag: "TooManyTurns" }
+      const rate = limitRate(userId, policy, now)
+      if (rate !== undefined || Option.isSome(conversationId) || policy.maxConversations === null) return rate
+      return stateOf(users, userId).conversations.size < policy.maxConversations
+        ? undefined
+        : { _tag: "TooManyConversations" }
     }
 
     /** The fence: `done` when a write of this claim is committed already. */
@@ -198,10 +215,9 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         now((now): BeginOutcome => {
           const { userId } = request
           const key = Option.getOrNull(request.idempotencyKey)
-          const earlier = beginOfSame(request, policy, now) ?? beginOfOther(request, policy, now)
-          if (earlier !== undefined) return earlier
-          const limited = limit(userId, policy, now)
-          if (limited !== undefined) return limited
+          const otherwise =
+            beginOfSame(request, policy, now) ?? beginOfOther(request, policy, now) ?? limited(request, policy, now)
+          if (otherwise !== undefined) return otherwise
           const before = Option.getOrUndefined(
             Option.flatMapNullishOr(request.conversationId, (id) => conversationOf(userId, id))
           )

@@ -1,5 +1,5 @@
 import { DateTime, Effect, Layer, Option } from "effect"
-import { TaskNotFound } from "../../domain/model/Errors.ts"
+import { TaskNotFound, TooManyTasks } from "../../domain/model/Errors.ts"
 import { type Task, TaskId } from "../../domain/model/Task.ts"
 import type { UserId } from "../../domain/model/User.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
@@ -32,18 +32,14 @@ export const layer: Layer.Layer<TaskTools, never, MemoryStore> = Layer.effect(
       )
 
     return TaskTools.of({
-      add: (userId, task) =>
+      add: (userId, task, limit) =>
         store.exclusively(
-          Effect.map(DateTime.now, (now) => {
+          Effect.flatMap(DateTime.now, (now) => {
             const state = stateOf(store.users, userId)
+            if (limit !== null && state.tasks.size >= limit) return Effect.fail(new TooManyTasks({ limit }))
             store.users.set(userId, { ...state, nextTaskId: state.nextTaskId + 1 })
-            return put(userId, {
-              ...task,
-              id: TaskId.make(state.nextTaskId),
-              completed: false,
-              createdAt: now,
-              updatedAt: now
-            })
+            const id = TaskId.make(state.nextTaskId)
+            return Effect.succeed(put(userId, { ...task, id, completed: false, createdAt: now, updatedAt: now }))
           })
         ),
       list: (userId, query) =>

@@ -94,7 +94,9 @@ const OutcomeRow = Schema.Union([
     ...retryMillis
   }),
   Schema.Struct({ outcome: Schema.Literals(["busy", "rate_limited"]), ...retryMillis }),
-  Schema.Struct({ outcome: Schema.Literals(["gone", "lost", "key_reused", "not_found"]) })
+  Schema.Struct({
+    outcome: Schema.Literals(["gone", "lost", "key_reused", "not_found", "too_many_turns", "too_many_conversations"])
+  })
 ])
 type OutcomeRow = typeof OutcomeRow.Type
 
@@ -234,6 +236,10 @@ const toOutcome = (userId: UserId, row: OutcomeRow): BeginOutcome | Lost => {
       return { _tag: "KeyReused" }
     case "not_found":
       return { _tag: "NotFound" }
+    case "too_many_turns":
+      return { _tag: "TooManyTurns" }
+    case "too_many_conversations":
+      return { _tag: "TooManyConversations" }
   }
 }
 
@@ -295,13 +301,19 @@ const described = (description: string | null | undefined) => ({
 
 /** The parameters of `task_perform` for one call: none is null, since an array of nulls has no type. */
 const toValues = (call: FoldedCall) => {
-  const otherwise = call._tag === "Known" ? call.result : call.missing
+  const otherwise = call._tag === "Known" ? call.result : call.refusal
   const none = { number: 0, bytes: 0, title: "", ...described(undefined), otherwise }
   if (call._tag === "Known") return { ...none, kind: "known" }
   const { operation } = call
   switch (operation._tag) {
     case "Add":
-      return { ...none, kind: "add", title: operation.task.title, ...described(operation.task.description) }
+      return {
+        ...none,
+        kind: "add",
+        number: operation.limit ?? 0,
+        title: operation.task.title,
+        ...described(operation.task.description)
+      }
     case "List":
       return { ...none, kind: "list", number: operation.limit, bytes: operation.bytes, title: operation.status }
     case "Complete":
@@ -435,7 +447,8 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           ${Option.getOrNull(request.conversationId)}::uuid, ${request.newConversationId}::uuid, ${request.title},
           ${request.messageId}::uuid, ${request.content}, ${JSON.stringify(request.context)}::json,
           ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int,
-          ${policy.turnsPerMinute}::int, ${request.begun}::boolean)`.pipe(
+          ${policy.turnsPerMinute}::int, ${policy.turnsAtOnce}::int, ${policy.maxConversations}::int,
+          ${request.begun}::boolean)`.pipe(
           retryLocks,
           Effect.catchIf(isLockTimeout, () => Effect.succeed([{ outcome: "busy", retry_ms: 1000 }])),
           Effect.flatMap((rows) => {
@@ -446,7 +459,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         ),
       takeUp: (turn, holder, policy) =>
         sql`select * from turn_take_up(${turn.userId}, ${turn.turnId}::uuid, ${holder}::uuid,
-          ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int, false, false)`.pipe(
+          ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int, null, false, false)`.pipe(
           retryLocks,
           Effect.flatMap((rows) => {
             const outcome = toOutcome(turn.userId, decodeOutcome(first(rows)))

@@ -1,6 +1,6 @@
 import { Array, type DateTime, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
-import { type StorageUnavailable, TaskNotFound } from "../../domain/model/Errors.ts"
+import { type StorageUnavailable, TaskNotFound, TooManyTasks } from "../../domain/model/Errors.ts"
 import { type Task, TaskId } from "../../domain/model/Task.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
 import { asStorage, retryLocks } from "./errors.ts"
@@ -63,11 +63,14 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
     const oneRemoved = one("TaskTools.remove")
 
     const tasks = TaskTools.of({
-      add: (userId, task) =>
-        sql`select ${columns} from task_add(${userId}, ${task.title}, ${task.description}::text)`.pipe(
+      add: (userId, task, limit) =>
+        sql`select ${columns} from task_add(${userId}, ${task.title}, ${task.description}::text, ${limit}::int)`.pipe(
           retryLocks,
-          Effect.map((rows) => Array.getUnsafe(toTasks(rows), 0)),
-          asStorage("TaskTools.add")
+          Effect.map(toTasks),
+          asStorage("TaskTools.add"),
+          Effect.flatMap((tasks) =>
+            Effect.mapError(Effect.fromOption(Array.head(tasks)), () => new TooManyTasks({ limit: limit ?? 0 }))
+          )
         ),
       list: (userId, query) =>
         sql`select ${columns} from tasks where user_id = ${userId} and id > ${Option.getOrElse(

@@ -184,10 +184,17 @@ const functions = [
     return o;
   end $$`,
 
+  // How many turns of a user run; not counted further than up to a limit.
+  `create function turns_at_once(p_user text, p_limit int) returns bigint
+  language plpgsql stable set enable_seqscan = off as $$
+  begin
+    return (select count(*) from (select 1 from turns x where x.user_id = p_user and x.status = 'running' limit p_limit) y);
+  end $$`,
+
   // Takes a turn up, or tells how it stands. What needs no decision is told without a lock; the rest is decided under
   // the locks, on the row as it is then.
   `create function turn_take_up(p_user text, p_turn uuid, p_holder uuid, p_lease_ms int, p_window int,
-    p_max_attempts int, p_by_key boolean, p_begun boolean)
+    p_max_attempts int, p_at_once int, p_by_key boolean, p_begun boolean)
   returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
   declare o turn_outcome; t turns; v_last uuid; v_now timestamptz;
   begin
@@ -224,6 +231,14 @@ const functions = [
     if t.status = 'failed' and (not p_by_key or not t.retryable or v_last is distinct from t.id) then
       return turn_failed(p_user, p_turn, false);
     end if;
+    if t.status = 'failed' and p_at_once is not null then
+      insert into rate_limits as r (user_id, full_at) values (p_user, v_now)
+        on conflict (user_id) do update set full_at = r.full_at; -- the lock under which running turns are counted
+      if turns_at_once(p_user, p_at_once) >= p_at_once then
+        o.outcome := 'too_many_turns';
+        return o;
+      end if;
+    end if;
     if t.status = 'running' and t.attempts >= p_max_attempts then
       update turns x set status = 'failed', failure = '{"code":"abandoned"}', retryable = false, finished_at = v_now,
           fence = x.fence + 1
@@ -240,7 +255,7 @@ const functions = [
 
   `create function turn_begin(p_user text, p_turn uuid, p_holder uuid, p_key text, p_request text, p_conversation uuid,
     p_new_conversation uuid, p_title text, p_message uuid, p_content text, p_context json, p_lease_ms int,
-    p_window int, p_max_attempts int, p_per_minute int, p_begun boolean)
+    p_window int, p_max_attempts int, p_per_minute int, p_at_once int, p_max_conversations int, p_begun boolean)
   returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
   declare
     o turn_outcome;
@@ -252,7 +267,7 @@ const functions = [
     v_now timestamptz;
     v_claimed uuid;
     v_full_at timestamptz;
-    v_each interval := interval '1 minute' / p_per_minute;
+    v_each interval := coalesce(interval '1 minute' / p_per_minute, interval '0');
   begin
     for v_look in 1..3 loop
       -- 1. The key decides first, whatever has become of the conversation.
@@ -266,7 +281,7 @@ const functions = [
           o.outcome := 'key_reused';
           return o;
         end if;
-        return turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, true, p_begun);
+        return turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, p_at_once, true, p_begun);
       end if;
       if p_begun then
         o.outcome := 'gone';
@@ -294,7 +309,7 @@ const functions = [
         end if;
         select * into t from turns x where x.user_id = p_user and x.id = v_last;
         if t.status = 'running' and (p_key is null or t.idempotency_key is distinct from p_key) then
-          o := turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, false, false);
+          o := turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, null, false, false);
           if o.outcome = 'claimed' then
             o.outcome := 'claimed_other';
             return o;
@@ -308,21 +323,28 @@ const functions = [
       end if;
       v_now := clock_timestamp();
 
-      -- 4. First without a lock, so that a flood of requests writes nothing.
-      if p_per_minute is not null then
+      -- 4. and 5. First without a lock, so that a flood of requests writes nothing.
+      if p_at_once is not null and turns_at_once(p_user, p_at_once) >= p_at_once then
+        o.outcome := 'too_many_turns';
+      elsif p_per_minute is not null then
         select r.full_at into v_full_at from rate_limits r where r.user_id = p_user;
         if v_full_at > v_now + interval '1 minute' - v_each then
-          if p_key is not null then -- a rival may have begun this very turn meanwhile, and have used the allowance up
-            perform 1 from turns x where x.user_id = p_user and x.idempotency_key = p_key;
-            continue when found;
-          end if;
           o.outcome := 'rate_limited';
           o.retry_ms := ceil(extract(epoch from v_full_at - v_now - interval '1 minute' + v_each) * 1000);
-          return o;
         end if;
       end if;
+      if o.outcome is not null then
+        if p_key is not null then -- a rival may have begun this very turn meanwhile, and have used the allowance up
+          perform 1 from turns x where x.user_id = p_user and x.idempotency_key = p_key;
+          if found then
+            o := null;
+            continue;
+          end if;
+        end if;
+        return o;
+      end if;
 
-      -- 5. Claim the key: this waits for a rival that has it uncommitted, and then looks at what the rival did.
+      -- 7. Claim the key: this waits for a rival that has it uncommitted, and then looks at what the rival did.
       insert into turns as x (user_id, id, conversation_id, idempotency_key, request_hash, status, holder, lease_until,
           seq, context, created_at)
         values (p_user, p_turn, v_conversation, p_key, v_hash, 'running', p_holder,
@@ -330,14 +352,23 @@ const functions = [
         on conflict (user_id, idempotency_key) where idempotency_key is not null do nothing
         returning x.id into v_claimed;
       continue when v_claimed is null;
-      if p_per_minute is not null then
+      -- The user's limits, under a lock: many may have come at once, and others have been before this one. The turn itself is
+      -- counted already.
+      if coalesce(p_per_minute, p_at_once, p_max_conversations) is not null then
         insert into rate_limits as r (user_id, full_at) values (p_user, v_now + v_each)
           on conflict (user_id) do update set full_at = greatest(r.full_at, v_now) + v_each
-            where greatest(r.full_at, v_now) <= v_now + interval '1 minute' - v_each;
-        if not found then -- many came at once, and others were before this one
-          delete from turns x where x.user_id = p_user and x.id = p_turn;
+            where p_per_minute is null or greatest(r.full_at, v_now) <= v_now + interval '1 minute' - v_each;
+        if not found then
           o.outcome := 'rate_limited';
           o.retry_ms := ceil(extract(epoch from v_each) * 1000);
+        elsif p_at_once is not null and turns_at_once(p_user, p_at_once + 1) > p_at_once then
+          o.outcome := 'too_many_turns';
+        elsif p_conversation is null and p_max_conversations <= (select count(*) from
+            (select 1 from conversations c where c.user_id = p_user limit p_max_conversations) x) then
+          o.outcome := 'too_many_conversations';
+        end if;
+        if o.outcome is not null then
+          delete from turns x where x.user_id = p_user and x.id = p_turn;
           return o;
         end if;
       end if;
@@ -546,16 +577,22 @@ const functions = [
       where c.user_id = p_user and c.id = p_conversation returning c.*;
   end $$`,
 
-  `create function task_add(p_user text, p_title text, p_description text)
-  returns tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
-  declare v_id int; v_now timestamptz; v_task tasks;
+  // Whoever has never had a number above the limit cannot have that many tasks: only others are counted, under the lock of the
+  // counter.
+  `create function task_add(p_user text, p_title text, p_description text, p_limit int)
+  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  declare v_id int; v_now timestamptz;
   begin
     insert into user_counters as u (user_id, next_task_id) values (p_user, 2)
       on conflict (user_id) do update set next_task_id = u.next_task_id + 1 returning next_task_id - 1 into v_id;
+    if v_id > p_limit
+      and p_limit <= (select count(*) from (select 1 from tasks t where t.user_id = p_user limit p_limit) x) then
+      update user_counters u set next_task_id = v_id where u.user_id = p_user;
+      return;
+    end if;
     v_now := clock_timestamp();
-    insert into tasks as t (user_id, id, title, description, created_at, updated_at)
-      values (p_user, v_id, p_title, p_description, v_now, v_now) returning t.* into v_task;
-    return v_task;
+    return query insert into tasks as t (user_id, id, title, description, created_at, updated_at)
+      values (p_user, v_id, p_title, p_description, v_now, v_now) returning t.*;
   end $$`,
 
   `create function task_complete(p_user text, p_id int)
@@ -590,7 +627,7 @@ const functions = [
       to_char(p_task.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') updated_at) x
   $$`,
 
-  // An operation on tasks as a value. p_title is the status of a list, and p_number its limit. An empty title leaves the
+  // An operation on tasks as a value. p_title is the status of a list, and p_number the limit of that or of an addition. An empty title leaves the
   // title as it is, and p_describe tells whether to 'leave', 'clear' or 'set' the description.
   `create function task_perform(p_user text, p_kind text, p_number int, p_bytes int, p_title text, p_describe text,
     p_description text, inout result text, inout status text)
@@ -613,7 +650,7 @@ const functions = [
       return;
     end if;
     case p_kind
-      when 'add' then v_task := task_add(p_user, p_title, v_description);
+      when 'add' then select * into v_task from task_add(p_user, p_title, v_description, nullif(p_number, 0));
       when 'complete' then select * into v_task from task_complete(p_user, p_number);
       when 'update' then
         select * into v_task

@@ -49,6 +49,24 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
   turnsPerMinute: Schema.Finite
 }) {}
 
+/** As many turns of the user are running as may at once. */
+export class TooManyTurns extends Schema.TaggedError<TooManyTurns>()("TooManyTurns", {
+  /** How many may. */
+  turnsAtOnce: Schema.Finite
+}) {}
+
+/** The user has as many conversations as may be: the next one has room when one is deleted. */
+export class TooManyConversations extends Schema.TaggedError<TooManyConversations>()("TooManyConversations", {
+  /** How many may be. */
+  limit: Schema.Finite
+}) {}
+
+/** The user has as many tasks as may be: the next one has room when one is deleted. */
+export class TooManyTasks extends Schema.TaggedError<TooManyTasks>()("TooManyTasks", {
+  /** How many may be. */
+  limit: Schema.Finite
+}) {}
+
 /** This instance is shutting down; another one goes on with what it had begun. */
 export class ShuttingDown extends Schema.TaggedError<ShuttingDown>()("ShuttingDown", {}) {}
 

@@ -117,7 +117,7 @@ it.effect("tasks", () =>
     yield* api.tasks.remove({ params: ofTask })
     assert.deepStrictEqual(calls, [
       ["tasks", ada.id, { status: "pending", limit: 50, after: Option.none() }],
-      ["add", ada.id, { title: "Milk", description: null }],
+      ["add", ada.id, { title: "Milk", description: null }, 10_000],
       ["task", ada.id, task.id],
       ["update", ada.id, task.id, { completed: true, description: null }],
       ["removeTask", ada.id, task.id]

@@ -99,6 +99,9 @@ const problemsOf = ({ path, requestBody, operationId }: Described): Array<string
   if (path.endsWith("/chat")) {
     statuses.push("404", "409", "422", "429", "502")
   }
+  if (operationId === "createTask") {
+    statuses.push("422")
+  }
   if (path.includes("{conversation_id}") || path.includes("{task_id}")) {
     statuses.push("404")
   }

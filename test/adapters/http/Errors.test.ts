@@ -8,6 +8,8 @@ import {
   RateLimited,
   ShuttingDown,
   StorageUnavailable,
+  TooManyConversations,
+  TooManyTurns,
   TurnFailed,
   TurnInProgress
 } from "../../../src/domain/model/Errors.ts"
@@ -95,6 +97,21 @@ describe.each(chatPaths)("POST %s", (path) => {
       "1"
     ],
     [
+      new TooManyTurns({ turnsAtOnce: 10 }),
+      problemJson(429, "rate_limited", "Too many turns", "As many turns are running as may at once."),
+      "1"
+    ],
+    [
+      new TooManyConversations({ limit: 7 }),
+      problemJson(
+        422,
+        "limit_reached",
+        "There is no room for more",
+        "The limit of 7 conversations is reached: delete one first."
+      ),
+      undefined
+    ],
+    [
       new ShuttingDown(),
       problemJson(
         503,
@@ -133,6 +150,15 @@ describe.each(chatPaths)("POST %s", (path) => {
       assert.strictEqual(headers["retry-after"], "2")
       assert.strictEqual(headers["ratelimit-policy"], '"turns";q=60;w=60')
       assert.strictEqual(headers["ratelimit"], '"turns";r=0;t=2')
+    })
+  )
+
+  it.live("tells a user with too many turns at once of that limit", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes({ chat: { send: () => Effect.fail(new TooManyTurns({ turnsAtOnce: 10 })) } })
+      const { headers } = yield* server.fetch("POST", path, { body })
+      assert.strictEqual(headers["ratelimit-policy"], '"turns-at-once";q=10;qu="concurrent-requests"')
+      assert.strictEqual(headers["ratelimit"], '"turns-at-once";r=0')
     })
   )
 

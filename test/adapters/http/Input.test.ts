@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Predicate, Schema } from "effect"
 import { ada, conversation, invalidJson, serveFakes } from "../../support/http.ts"
 
 const user = "/api/v1/users/ada_1-A"
@@ -217,7 +217,7 @@ describe("tasks", () => {
         assert.deepInclude(response.json(), { description })
       }
       assert.deepStrictEqual(
-        server.calls.map((call) => call.at(-1)),
+        server.calls.map((call) => call.find(Predicate.isObject)),
         descriptions.map(([, description]) => ({ title: "Milk", description }))
       )
     })

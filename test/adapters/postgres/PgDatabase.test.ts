@@ -7,8 +7,9 @@ import * as PgConversationRepo from "../../../src/adapters/postgres/PgConversati
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
 import { ConversationId, MessageId, TurnId } from "../../../src/domain/model/Conversation.ts"
+import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
-import { ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
+import { type BeginRequest, ConversationRepo, type TurnPolicy } from "../../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
 import { databaseOptions, freshDatabase, postgres, repositories } from "../../support/database.ts"
 
@@ -138,20 +139,22 @@ const locking = Effect.gen(function* () {
     tools: Context.get(context, TaskTools),
     /** That of another instance. */
     otherRepo: Context.get(other, ConversationRepo),
-    /** Holds what the statement locks until it is released. */
+    /** Holds what the statement locks until it is released; that may be after one more statement. */
     hold: Effect.fnUntraced(function* (statement: string) {
       const locked = yield* Deferred.make<void>()
-      const release = yield* Deferred.make<void>()
+      const last = yield* Deferred.make<string>()
       const fiber = yield* Effect.forkChild(
         holder.withTransaction(
-          Effect.andThen(
-            holder.unsafe(statement),
-            Effect.andThen(Deferred.succeed(locked, undefined), Deferred.await(release))
-          )
+          Effect.gen(function* () {
+            yield* holder.unsafe(statement)
+            yield* Deferred.succeed(locked, undefined)
+            yield* holder.unsafe(yield* Deferred.await(last))
+          })
         )
       )
       yield* Deferred.await(locked)
-      return { release: Effect.andThen(Deferred.succeed(release, undefined), Fiber.join(fiber)) }
+      const releaseAfter = (statement: string) => Effect.andThen(Deferred.succeed(last, statement), Fiber.join(fiber))
+      return { release: releaseAfter("select 1"), releaseAfter }
     }),
     /** Ends all connections that are inside a transaction, as a server that goes down does. */
     cut: watcher`select pg_terminate_backend(pid) from pg_stat_activity
@@ -171,7 +174,8 @@ const locking = Effect.gen(function* () {
 const begin = Effect.fnUntraced(function* (
   repo: ConversationRepo["Service"],
   userId: UserId,
-  conversation: Option.Option<ConversationId> = Option.none()
+  conversation: Option.Option<ConversationId> = Option.none(),
+  more: Partial<BeginRequest & TurnPolicy> = {}
 ) {
   return yield* repo.begin(
     {
@@ -186,9 +190,18 @@ const begin = Effect.fnUntraced(function* (
       messageId: MessageId.make(yield* uuidV7),
       content: "Hello",
       context: { userName: "Ada" },
-      begun: false
+      begun: false,
+      ...more
     },
-    { leaseMillis: 15_000, historyMessages: 20, maxAttempts: 3, turnsPerMinute: null }
+    {
+      leaseMillis: 15_000,
+      historyMessages: 20,
+      maxAttempts: 3,
+      turnsPerMinute: null,
+      turnsAtOnce: null,
+      maxConversations: null,
+      ...more
+    }
   )
 })
 
@@ -204,7 +217,7 @@ describe("a write that meets a lock", () => {
   it.live("makes way for what shares its connection, and succeeds when the lock is gone", () =>
     Effect.gen(function* () {
       const { hold, somebodyWaits, tools } = yield* locking
-      const { id } = yield* tools.add(user, { title: "Milk", description: null })
+      const { id } = yield* tools.add(user, { title: "Milk", description: null }, null)
       const { release } = yield* hold("select 1 from tasks for update")
       const update = yield* Effect.forkChild(tools.update(user, id, { title: "Oat milk" }))
       yield* somebodyWaits
@@ -228,10 +241,46 @@ describe("a write that meets a lock", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("counts the turns that run only when it has the user's lock", () =>
+    Effect.gen(function* () {
+      const { hold, otherRepo, repo, somebodyWaits } = yield* locking
+      const limits = { turnsAtOnce: 1 }
+      const key = { idempotencyKey: Option.some(IdempotencyKey.make("k")) }
+      const failing = yield* begin(repo, user, Option.none(), { ...limits, ...key })
+      assert(failing._tag === "Claimed")
+      yield* repo.fail(failing.turn.claim, {
+        steps: 0,
+        failure: { code: "model_failed", reason: "overloaded" },
+        retryable: true,
+        usage: failing.turn.usage
+      })
+      const first = yield* begin(otherRepo, user)
+      assert(first._tag === "Claimed")
+      yield* otherRepo.complete(first.turn.claim, {
+        steps: 0,
+        messageId: MessageId.make(yield* uuidV7),
+        content: "Hi",
+        response: "{}",
+        usage: first.turn.usage
+      })
+      // A new turn and one that is taken up: while each waits for the lock, another turn comes to run.
+      for (const again of [{}, key]) {
+        const { releaseAfter } = yield* hold("select 1 from rate_limits for update")
+        const late = yield* Effect.forkChild(begin(repo, user, Option.none(), { ...limits, ...again }))
+        yield* somebodyWaits
+        yield* releaseAfter(`update turns set status = 'running', lease_until = now() + interval '15 s'
+          where id = '${first.turn.claim.turnId}'`)
+        assert.strictEqual((yield* Fiber.join(late))._tag, "TooManyTurns")
+        const { release } = yield* hold(`update turns set status = 'completed' where id = '${first.turn.claim.turnId}'`)
+        yield* release
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("erases what was there, and leaves whole what has begun meanwhile", () =>
     Effect.gen(function* () {
       const { hold, otherRepo, repo, somebodyWaits, tools } = yield* locking
-      yield* tools.add(user, { title: "Milk", description: null })
+      yield* tools.add(user, { title: "Milk", description: null }, null)
       const old = yield* claimed(repo, user)
       const { release } = yield* hold("select 1 from user_counters for update")
       const erase = yield* Effect.forkChild(repo.eraseUser(user))
@@ -275,7 +324,9 @@ describe("a step whose connection ends", () => {
         const { claim } = yield* claimed(repo, user)
         const execute = Effect.andThen(
           Effect.orDie(cut),
-          tool ? Effect.as(tools.add(user, { title: "Milk", description: null }), []) : Effect.succeed([])
+          tool
+            ? Effect.as(Effect.orDie(tools.add(user, { title: "Milk", description: null }, null)), [])
+            : Effect.succeed([])
         )
         const failure = yield* Effect.flip(repo.step(claim, request, { execute }, 15_000))
         assert.strictEqual(failure._tag, "StorageUnavailable")

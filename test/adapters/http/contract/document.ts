@@ -56,11 +56,15 @@ const ProblemReference = Schema.Struct({ $ref: Schema.String })
 const ErrorProperty = Schema.Struct({
   properties: Schema.Struct({ code: Schema.Struct({ enum: Schema.Array(Schema.String) }) })
 })
+const choiceOf = Schema.decodeUnknownOption(Schema.Struct({ anyOf: Schema.Array(Schema.Json) }))
 const referenceOf = Schema.decodeUnknownOption(ProblemReference)
 const errorOf = Schema.decodeUnknownOption(ErrorProperty)
 
 /** The codes that a problem of this schema may have. */
 const codesOf = (schema: Schema.Json): ReadonlyArray<string> =>
+  Option.getOrElse(choiceOf(schema), () => ({ anyOf: [schema] })).anyOf.flatMap(codesOfOne)
+
+const codesOfOne = (schema: Schema.Json): ReadonlyArray<string> =>
   referenceOf(schema).pipe(
     Option.flatMap(({ $ref }) =>
       errorOf(document.components.schemas[$ref.split("/").at(-1) ?? ""]?.properties["error"])

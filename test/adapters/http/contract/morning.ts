@@ -9,6 +9,9 @@ import {
   RateLimited,
   StorageUnavailable,
   TaskNotFound,
+  TooManyConversations,
+  TooManyTasks,
+  TooManyTurns,
   TurnFailed,
   TurnInProgress
 } from "../../../../src/domain/model/Errors.ts"
@@ -172,7 +175,10 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
   PayloadTooLarge: { body: `{"message":"${"a".repeat(64 * 1024)}"}` },
   UnsupportedMediaType: { headers: { "content-type": "text/plain" } },
   IdempotencyKeyReused: { fakes: notSent(new IdempotencyKeyReused()) },
+  TooManyConversations: { fakes: notSent(new TooManyConversations({ limit: 10_000 })) },
+  TooManyTasks: { fakes: { auth, tasks: { add: () => Effect.fail(new TooManyTasks({ limit: 10_000 })) } } },
   RateLimited: { fakes: notSent(new RateLimited({ retryAfterMillis: 5000, turnsPerMinute: 60 })) },
+  TooManyTurns: { fakes: notSent(new TooManyTurns({ turnsAtOnce: 10 })) },
   Internal: { fakes: nothingBut(Effect.die("a bug")) },
   ModelFailed: { fakes: turnFailed({ code: "model_failed", reason: "timed_out" }, true) },
   StepLimit: { fakes: turnFailed({ code: "step_limit" }, false) },

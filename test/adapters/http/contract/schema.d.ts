@@ -361,6 +361,21 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
         };
+        /** @description The user has as many conversations or tasks as may be; deleting one makes room */
+        LimitReached: {
+            /** @enum {string} */
+            type: "urn:turnkeeper:problem:limit_reached";
+            title: string;
+            /** @enum {number} */
+            status: 422;
+            detail: string;
+            request_id: string;
+            error: {
+                message: string;
+                /** @enum {string} */
+                code: "limit_reached";
+            };
+        };
         TaskPage: {
             data: components["schemas"]["Task"][];
             has_more: boolean;
@@ -447,7 +462,7 @@ export interface components {
             /** @description Whether the same request under the same `Idempotency-Key` goes on where this one stopped */
             retryable: boolean;
         };
-        /** @description The user has begun too many turns within a minute */
+        /** @description The user has begun too many turns within a minute, or has too many of them running */
         RateLimited: {
             /** @enum {string} */
             type: "urn:turnkeeper:problem:rate_limited";
@@ -654,17 +669,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["UnsupportedMediaType"];
                 };
             };
-            /** @description This `Idempotency-Key` was used with another body */
+            /** @description This `Idempotency-Key` was used with another body | The user has as many conversations or tasks as may be; deleting one makes room */
             422: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["IdempotencyKeyReused"];
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReused"] | components["schemas"]["LimitReached"];
                 };
             };
-            /** @description The user has begun too many turns within a minute */
+            /** @description The user has begun too many turns within a minute, or has too many of them running */
             429: {
                 headers: {
                     /**
@@ -673,12 +688,12 @@ export interface operations {
                      */
                     "retry-after": string;
                     /**
-                     * @description How many turns (`q`) may be begun in how many seconds (`w`)
+                     * @description How many turns (`q`) may be begun in how many seconds (`w`), or may run at once (`qu`)
                      * @example "turns";q=60;w=60
                      */
                     "ratelimit-policy": string;
                     /**
-                     * @description How many of them are left (`r`), and after how many seconds there is one again (`t`)
+                     * @description How many of them are left (`r`), and after how many seconds there is one again (`t`), if that is known
                      * @example "turns";r=0;t=5
                      */
                     ratelimit: string;
@@ -847,17 +862,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["UnsupportedMediaType"];
                 };
             };
-            /** @description This `Idempotency-Key` was used with another body */
+            /** @description This `Idempotency-Key` was used with another body | The user has as many conversations or tasks as may be; deleting one makes room */
             422: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["IdempotencyKeyReused"];
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReused"] | components["schemas"]["LimitReached"];
                 };
             };
-            /** @description The user has begun too many turns within a minute */
+            /** @description The user has begun too many turns within a minute, or has too many of them running */
             429: {
                 headers: {
                     /**
@@ -866,12 +881,12 @@ export interface operations {
                      */
                     "retry-after": string;
                     /**
-                     * @description How many turns (`q`) may be begun in how many seconds (`w`)
+                     * @description How many turns (`q`) may be begun in how many seconds (`w`), or may run at once (`qu`)
                      * @example "turns";q=60;w=60
                      */
                     "ratelimit-policy": string;
                     /**
-                     * @description How many of them are left (`r`), and after how many seconds there is one again (`t`)
+                     * @description How many of them are left (`r`), and after how many seconds there is one again (`t`), if that is known
                      * @example "turns";r=0;t=5
                      */
                     ratelimit: string;
@@ -1660,6 +1675,16 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["UnsupportedMediaType"];
+                };
+            };
+            /** @description The user has as many conversations or tasks as may be; deleting one makes room */
+            422: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["LimitReached"];
                 };
             };
             /** @description A bug; nothing more is told */
