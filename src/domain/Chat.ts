@@ -157,7 +157,7 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
           while (true) {
             const holder = yield* uuidV7
             // A turn that has begun is run, even if the client leaves at just that moment.
-            const looked: Looked = yield* turns.admit(look({ ...request, holder, begun }))
+            const looked: Looked = yield* turns.admit(user.id, look({ ...request, holder, begun }))
             if (looked._tag === "Answer") return looked.answer
             if (looked._tag === "Started") {
               const answer = yield* answerOf(looked.started)

@@ -12,8 +12,7 @@ import {
   Latch,
   Layer,
   Schedule,
-  Scope,
-  Semaphore
+  Scope
 } from "effect"
 import {
   type Claim,
@@ -28,6 +27,8 @@ import { Agent } from "./Agent.ts"
 import { uuidV7 } from "./Ids.ts"
 import type { TurnId } from "./model/Conversation.ts"
 import { ShuttingDown, StorageUnavailable } from "./model/Errors.ts"
+import type { UserId } from "./model/User.ts"
+import { makePlaces } from "./Places.ts"
 import { Settings } from "./Settings.ts"
 import { leaseMillis, turnPolicy } from "./TurnPolicy.ts"
 
@@ -36,6 +37,8 @@ const recoverEvery = Duration.seconds(2)
 const recoverAtOnce = 10
 /** A crowd begins one by one: whoever only reads must not wait behind all of it for the database. */
 const beginningsAtOnce = 16
+/** And one user, who may be a crowd, leaves places to others. */
+const beginningsEach = 4
 /** How long they wait for their turn: not for ever behind a store that hangs. */
 const placePatience = Duration.seconds(25)
 const pollEvery = Duration.millis(250)
@@ -62,11 +65,14 @@ export class Turns extends Context.Service<
     /** Fails with `ShuttingDown` once `drain` has begun. */
     readonly ready: Effect.Effect<void, ShuttingDown>
     /**
-     * Runs what begins a turn, when one of a few places is free, to its end even if whoever asked for it goes. Fails with
-     * `ShuttingDown` once `drain` has begun, and with `StorageUnavailable` when there was no place for too long: then
-     * nothing has begun.
+     * Runs what begins a turn of a user, when one of a few places is free, to its end even if whoever asked for it goes. One
+     * user gets only some of the places. Fails with `ShuttingDown` once `drain` has begun, and with `StorageUnavailable` when
+     * there was no place for too long: then nothing has begun.
      */
-    readonly admit: <A, E>(beginning: Effect.Effect<A, E>) => Effect.Effect<A, E | ShuttingDown | StorageUnavailable>
+    readonly admit: <A, E>(
+      userId: UserId,
+      beginning: Effect.Effect<A, E>
+    ) => Effect.Effect<A, E | ShuttingDown | StorageUnavailable>
     /**
      * Ends the service's work, once: nothing new is admitted, what is running gets the grace period to end, and what is
      * left is handed back, so that another instance takes it up at once.
@@ -100,7 +106,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     const policy = turnPolicy(settings)
     const scope = yield* Effect.scope
 
-    const gate = yield* Semaphore.make(beginningsAtOnce)
+    const places = makePlaces(beginningsAtOnce, beginningsEach)
     const beginnings = yield* FiberSet.make<unknown, unknown>()
     const fibers = yield* FiberMap.make<TurnId, void, never>()
     const running = new Map<TurnId, RunningTurn>()
@@ -240,21 +246,25 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       )
 
     /** Waits for a place among those that begin, as long as nothing has begun that somebody would have to go on with. */
-    const place = Effect.flatMap(gate.takeIfAvailable(1), (taken) =>
-      taken
-        ? Effect.void
-        : Effect.timeoutOrElse(gate.take(1), {
-            duration: placePatience,
-            orElse: () => Effect.fail(new StorageUnavailable({ operation: "Turns.admit" }))
-          })
-    )
+    const place = (userId: UserId) =>
+      Effect.suspend(() =>
+        places.takeIfFree(userId)
+          ? Effect.void
+          : Effect.timeoutOrElse(places.take(userId), {
+              duration: placePatience,
+              orElse: () => Effect.fail(new StorageUnavailable({ operation: "Turns.admit" }))
+            })
+      )
 
-    const admit = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E | ShuttingDown | StorageUnavailable> =>
+    const admit = <A, E>(
+      userId: UserId,
+      beginning: Effect.Effect<A, E>
+    ): Effect.Effect<A, E | ShuttingDown | StorageUnavailable> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           yield* ready
-          yield* restore(place)
-          const fiber = yield* toItsEnd(Effect.ensuring(Effect.andThen(ready, beginning), gate.release(1)))
+          yield* restore(place(userId))
+          const fiber = yield* toItsEnd(Effect.ensuring(Effect.andThen(ready, beginning), places.release(userId)))
           return yield* restore(Fiber.join(fiber))
         })
       )

@@ -6,6 +6,7 @@ import type { Chat, ChatError } from "../../src/domain/Chat.ts"
 import { failedNote } from "../../src/domain/History.ts"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { ConversationId, MessageId, TurnId } from "../../src/domain/model/Conversation.ts"
+import { UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings } from "../../src/domain/Settings.ts"
 import { leaseMillis, turnPolicy } from "../../src/domain/TurnPolicy.ts"
 import { type BeginRequest, ConversationRepo } from "../../src/ports/ConversationRepo.ts"
@@ -40,6 +41,9 @@ const leftBehind = Effect.fnUntraced(function* (content: string, more: Partial<B
   assert(outcome._tag === "Claimed")
   return outcome.turn
 })
+
+/** One of many users. */
+const someone = (n: number) => ({ ...ada, id: UserId.make(`user${n}`) })
 
 describe("Chat", () => {
   it.effect("answers, and stores what was said", () =>
@@ -947,6 +951,35 @@ describe("Turns", () => {
     }).pipe(Effect.provide(repositories))
   )
 
+  it.effect("begins no more than four turns of one user at once, and lets others pass", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const open = yield* Latch.make()
+      const begun: Array<UserId> = []
+      const { chat } = yield* Effect.provideService(
+        instance(Array.from({ length: 11 }, () => says("Hi."))),
+        ConversationRepo,
+        {
+          ...repo,
+          begin: (request, rules) => {
+            begun.push(request.userId)
+            return Effect.andThen(open.await, repo.begin(request, rules))
+          }
+        }
+      )
+      const bob = someone(1)
+      const crowd = yield* Effect.forEach(Array.from({ length: 10 }), () =>
+        Effect.forkChild(chat.send(message("Hello")))
+      )
+      const other = yield* Effect.forkChild(chat.send({ ...message("Hello"), user: bob }))
+      yield* until(Effect.sync(() => begun.includes(bob.id)))
+      assert.deepStrictEqual(begun, [ada.id, ada.id, ada.id, ada.id, bob.id])
+      yield* open.open
+      yield* Effect.forEach([...crowd, other], Fiber.join)
+      assert.strictEqual(begun.length, 11)
+    }).pipe(Effect.provide(repositories))
+  )
+
   it.effect("begins no more than sixteen turns at once, and none that waits for that once it shuts down", () =>
     Effect.gen(function* () {
       const repo = yield* ConversationRepo
@@ -963,8 +996,8 @@ describe("Turns", () => {
           }
         }
       )
-      const fibers = yield* Effect.forEach(Array.from({ length: 40 }), () =>
-        Effect.forkChild(Effect.result(chat.send(message("Hello"))))
+      const fibers = yield* Effect.forEach(Array.from({ length: 40 }), (_, i) =>
+        Effect.forkChild(Effect.result(chat.send({ ...message("Hello"), user: someone(i) })))
       )
       yield* until(Effect.sync(() => begun === 16))
       const draining = yield* Effect.forkChild(turns.drain)
@@ -999,8 +1032,10 @@ describe("Turns", () => {
           }
         }
       )
-      const send = Effect.forkChild(Effect.result(chat.send(message("Hello"))))
-      const first = yield* Effect.forEach(Array.from({ length: 16 }), () => send)
+      const sendOf = (n: number) =>
+        Effect.forkChild(Effect.result(chat.send({ ...message("Hello"), user: someone(n) })))
+      const first = yield* Effect.forEach(Array.from({ length: 16 }), (_, i) => sendOf(i))
+      const send = sendOf(16)
       yield* until(Effect.sync(() => begun === 16))
       const gone = yield* send
       const waiting = yield* send

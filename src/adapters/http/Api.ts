@@ -61,6 +61,11 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
   }
 ) {}
 
+/** Lets one user keep so much of an instance busy, and no more: the rest of what that user asks for waits in its order. */
+export class FairShare extends HttpApiMiddleware.Service<FairShare, { requires: CurrentUser }>()(
+  "turnkeeper/adapters/http/Api/FairShare"
+) {}
+
 /** Refuses bodies that are not JSON in UTF-8 of at most 64 KiB. */
 export class JsonBody extends HttpApiMiddleware.Service<JsonBody>()("turnkeeper/adapters/http/Api/JsonBody", {
   error: [InvalidRequest, PayloadTooLarge, UnsupportedMediaType]
@@ -250,6 +255,7 @@ const ConversationsGroup = HttpApiGroup.make("conversations")
     )
   )
   .middleware(ValidRequest)
+  .middleware(FairShare)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Conversations", description: "What was said, and how it is called." }))
 
@@ -361,6 +367,7 @@ const TasksGroup = HttpApiGroup.make("tasks")
     }).annotateMerge(operation("deleteTask", "Delete a task", "Its number is not used again.", { wrong: ofTask }))
   )
   .middleware(ValidRequest)
+  .middleware(FairShare)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Tasks", description: "The user's to-do list." }))
 
@@ -380,6 +387,7 @@ const UsersGroup = HttpApiGroup.make("users")
     )
   )
   .middleware(ValidRequest)
+  .middleware(FairShare)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Users", description: "What the service holds of a user." }))
 

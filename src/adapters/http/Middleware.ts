@@ -3,8 +3,9 @@ import { HttpIncomingMessage, HttpRouter, type HttpServerError, HttpServerReques
 import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
 import type { AuthUnavailable, StorageUnavailable } from "../../domain/model/Errors.ts"
 import { UserId } from "../../domain/model/User.ts"
+import { makePlaces } from "../../domain/Places.ts"
 import { Auth } from "../../ports/Auth.ts"
-import { Authorization, CurrentUser, JsonBody, ValidRequest } from "./Api.ts"
+import { Authorization, CurrentUser, FairShare, JsonBody, ValidRequest } from "./Api.ts"
 import {
   fail,
   failForNow,
@@ -70,6 +71,19 @@ const failUnauthorized = (detail: string, challenge: string) =>
   Effect.flatMap(problem("unauthorized", detail), (body) =>
     Effect.fail(HttpApiSchema.withHeaders({ body, headers: { "www-authenticate": challenge } }))
   )
+
+/** How many requests of one user are worked on at once, those apart that wait for the agent. */
+const requestsAtOnce = 4
+
+export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, () => {
+  const places = makePlaces(Number.POSITIVE_INFINITY, requestsAtOnce)
+  return (handle) =>
+    Effect.flatMap(CurrentUser, ({ id }) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.andThen(restore(places.take(id)), Effect.ensuring(restore(handle), places.release(id)))
+      )
+    )
+})
 
 /** How large a body may be, in bytes. */
 const maxBodySize = ByteSize.kibibytes(64)

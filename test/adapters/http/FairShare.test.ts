@@ -1,0 +1,38 @@
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Latch } from "effect"
+import { ada, bob, serveFakes } from "../../support/http.ts"
+
+it.live("four requests of a user are worked on at once; those of others go on meanwhile", () =>
+  Effect.gen(function* () {
+    const open = yield* Latch.make()
+    const four = yield* Deferred.make<void>()
+    const begun: Array<string> = []
+    const server = yield* serveFakes({
+      tasks: {
+        list: (userId) =>
+          Effect.gen(function* () {
+            begun.push(userId)
+            if (begun.length === 4) yield* Deferred.succeed(four, undefined)
+            if (userId === ada.id) yield* open.await
+            return { items: [], hasMore: false }
+          })
+      }
+    })
+    const ask = Effect.map(server.fetch("GET", `/api/v1/users/${ada.id}/tasks`), ({ status }) => status)
+    const crowd = yield* Effect.forEach(Array.from({ length: 9 }), () => Effect.forkChild(ask))
+    const gone = yield* Effect.forkChild(ask)
+    yield* Deferred.await(four)
+    yield* Fiber.interrupt(gone)
+    // Neither what needs no share nor another user waits behind them.
+    assert.strictEqual((yield* server.fetch("GET", "/health/live")).status, 200)
+    const headers = { authorization: "Bearer bob-token" }
+    assert.strictEqual((yield* server.fetch("GET", `/api/v1/users/${bob.id}/tasks`, { headers })).status, 200)
+    assert.deepStrictEqual(begun, [ada.id, ada.id, ada.id, ada.id, bob.id])
+    yield* open.open
+    const statuses = yield* Effect.forEach(crowd, Fiber.join)
+    assert.deepStrictEqual(
+      statuses,
+      Array.from({ length: 9 }, () => 200)
+    )
+  }).pipe(Effect.scoped)
+)
