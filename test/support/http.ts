@@ -264,6 +264,19 @@ export const serveFakes = Effect.fnUntraced(function* (overrides: Overrides = {}
         socket.on("error", () => undefined)
         socket.on("close", () => resume(Effect.succeed(Buffer.concat(chunks).toString())))
         return Effect.sync(() => socket.destroy())
-      })
+      }),
+    /** Sends text as it is, waits for an answer to begin, and keeps the connection for as long as the scope is open. */
+    rawUntilAnswered: (text: string) =>
+      Effect.flatMap(
+        Effect.acquireRelease(
+          Effect.sync(() => connect(port, "127.0.0.1").on("error", () => undefined)),
+          (socket) => Effect.sync(() => socket.destroy())
+        ),
+        (socket) =>
+          Effect.callback<string>((resume) => {
+            socket.once("data", (chunk) => resume(Effect.succeed(chunk.toString())))
+            socket.write(text)
+          })
+      )
   }
 })

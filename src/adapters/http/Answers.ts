@@ -1,6 +1,7 @@
 import { Cause, Effect, Predicate, Result } from "effect"
 import {
   FindMyWay,
+  HttpBody,
   HttpRouter,
   HttpServerError,
   HttpServerRequest,
@@ -37,13 +38,41 @@ export const everyAnswer = HttpRouter.middleware(
           Effect.provideService(RequestId, requestId),
           Effect.annotateLogs({ requestId }),
           Effect.map((response) =>
-            HttpServerResponse.setHeaders(response, { ...guardHeaders, ...response.headers, "x-request-id": requestId })
+            withoutControls(
+              HttpServerResponse.setHeaders(response, {
+                ...guardHeaders,
+                ...response.headers,
+                "x-request-id": requestId
+              })
+            )
           )
         )
       })
   }),
   { global: true }
 )
+
+/**
+ * JSON may have these characters as they are (RFC 8259, section 7), but a terminal that shows an answer would obey them. What
+ * a user has stored comes back as the same text all the same.
+ */
+const terminalControls = /[\u007f-\u009f]/g
+
+const withoutControls = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse => {
+  const { body } = response
+  return body._tag !== "Uint8Array" ||
+    body.text === undefined ||
+    !body.contentType.endsWith("json") ||
+    body.text.search(terminalControls) === -1
+    ? response
+    : HttpServerResponse.setBody(
+        response,
+        HttpBody.text(
+          body.text.replaceAll(terminalControls, (character) => `\\u00${character.charCodeAt(0).toString(16)}`),
+          body.contentType
+        )
+      )
+}
 
 /** Which methods a path knows. */
 const methodTable = () => {

@@ -202,6 +202,8 @@ const ConversationsGroup = HttpApiGroup.make("conversations")
       success: ConversationBody,
       error: [NotFound, Unavailable]
     })
+      // A body that does not arrive takes no place.
+      .middleware(FairShare)
       .middleware(JsonBody)
       .annotateMerge(
         operation(
@@ -323,6 +325,8 @@ const TasksGroup = HttpApiGroup.make("tasks")
       }),
       error: [LimitReached, Unavailable]
     })
+      // A body that does not arrive takes no place.
+      .middleware(FairShare)
       .middleware(JsonBody)
       .annotateMerge(
         operation("createTask", "Add a task", "It gets the next number of the user's tasks.", {
@@ -347,6 +351,8 @@ const TasksGroup = HttpApiGroup.make("tasks")
       success: TaskBody,
       error: [NotFound, Unavailable]
     })
+      // A body that does not arrive takes no place.
+      .middleware(FairShare)
       .middleware(JsonBody)
       .annotateMerge(
         operation(

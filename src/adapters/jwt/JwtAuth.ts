@@ -64,6 +64,11 @@ const isNoKey = (error: unknown): boolean =>
   error instanceof errors.JWKSMultipleMatchingKeys ||
   error instanceof errors.JOSENotSupported
 
+const isKeySet = (text: string): boolean => Option.isSome(decodeKeySet(text))
+const decodeKeySet = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ keys: Schema.Array(Schema.Unknown) }))
+)
+
 /**
  * Fetches keys, but not again for a while after that has failed: else whoever sends tokens that name keys at random has us
  * ask a server that is down for each.
@@ -79,7 +84,8 @@ const patientFetch = (): FetchImplementation => {
     try {
       // @effect-diagnostics-next-line globalFetch:off -- see above
       const response = await fetch(url, options)
-      if (response.status !== 200) fail(new Error(`The keys were answered ${response.status}`))
+      if (response.status === 200 && isKeySet(await response.clone().text())) return response
+      fail(new Error(`The keys were answered ${response.status} and no key set`))
       return response
     } catch (error) {
       fail(error)

@@ -1,10 +1,35 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { serveFakes } from "../../support/http.ts"
+import { conversation, serveFakes, task } from "../../support/http.ts"
 
 const user = "/api/v1/users/ada_1-A"
 const app = "https://app.example.com"
 const paths = [`${user}/tasks`, `${user}/tasks/8`, "/nowhere", "/nowhere//x", "/health/live", "/openapi.json"]
+
+it.live("a terminal is shown no character that it would obey, and what is stored comes back as it is", () =>
+  Effect.gen(function* () {
+    const content = "a\u007fb\u009b31mc\u001bd\u0080"
+    const text = "application/json"
+    const server = yield* serveFakes({
+      tasks: { get: () => Effect.succeed({ ...task, title: content }) },
+      chat: { send: () => Effect.succeed({ body: JSON.stringify({ content }), replayed: true }) },
+      repo: { get: () => Effect.succeed({ ...conversation, title: content }) }
+    })
+    for (const [method, path, body] of [
+      ["GET", `${user}/tasks/7`],
+      ["GET", `${user}/conversations/${conversation.id}`],
+      ["POST", `${user}/chat`, '{"message":"Hello"}']
+    ] as const) {
+      const response = yield* server.fetch(method, path, { ...(body !== undefined && { body }) })
+      assert.strictEqual(response.status, 200)
+      assert.strictEqual(response.headers["content-type"], text)
+      assert.strictEqual(response.headers["content-length"], String(Buffer.byteLength(response.text)))
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+      assert.notMatch(response.text, /[\u0000-\u001f\u007f-\u009f]/)
+      assert.include(JSON.stringify(response.json()), JSON.stringify(content))
+    }
+  })
+)
 
 describe("a browser", () => {
   it.live("is told to do nothing with an answer", () =>

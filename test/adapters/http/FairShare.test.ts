@@ -36,3 +36,23 @@ it.live("four requests of a user are worked on at once; those of others go on me
     )
   }).pipe(Effect.scoped)
 )
+
+it.live("bodies of a user's that do not arrive take no place", () =>
+  Effect.gen(function* () {
+    const server = yield* serveFakes()
+    const path = `/api/v1/users/${ada.id}/tasks`
+    const half = [
+      `POST ${path} HTTP/1.1`,
+      "Host: x",
+      "Authorization: Bearer ada-token",
+      "Content-Type: application/json",
+      "Content-Length: 100",
+      "Expect: 100-continue",
+      "",
+      '{"title":'
+    ].join("\r\n")
+    // Each has been told to go on, so its body is waited for.
+    for (let i = 0; i < 5; i++) assert.include(yield* server.rawUntilAnswered(half), "100 Continue")
+    assert.strictEqual((yield* server.fetch("GET", path)).status, 200)
+  }).pipe(Effect.scoped)
+)

@@ -157,17 +157,23 @@ describe("JWTs", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that make names of keys up do not have a server asked again and again that is down", () =>
-    Effect.gen(function* () {
-      const keys = yield* startKeys(key)
-      keys.answer(500)
-      const auth = yield* authOf(keys)
-      for (let i = 0; i < 20; i++) {
-        const token = yield* Effect.promise(() => sign({ ...other, kid: `made up ${i}` }))
-        assert.strictEqual(yield* tagOf(auth, token), "AuthUnavailable")
-      }
-      assert.strictEqual(keys.asked(), 1)
-    }).pipe(Effect.scoped)
+  it.live.each([
+    [500, ""],
+    [200, "<html>"],
+    [200, '{"keys":7}']
+  ] as const)(
+    "that make names of keys up do not have a server asked again and again that is down: %s %s",
+    ([status, body]) =>
+      Effect.gen(function* () {
+        const keys = yield* startKeys(key)
+        keys.answer(status, body)
+        const auth = yield* authOf(keys)
+        for (let i = 0; i < 20; i++) {
+          const token = yield* Effect.promise(() => sign({ ...other, kid: `made up ${i}` }))
+          assert.strictEqual(yield* tagOf(auth, token), "AuthUnavailable")
+        }
+        assert.strictEqual(keys.asked(), 1)
+      }).pipe(Effect.scoped)
   )
 
   it.live("cannot be told while the keys are out of reach, unless they are known", () =>
