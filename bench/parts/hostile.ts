@@ -1,7 +1,7 @@
 import type { Context } from "../context.ts"
 import { type LoadRequest, type LoadResult, median, messagesOf, runLoad, turnOf } from "../load.ts"
 import { type Server, startServer } from "../process.ts"
-import { absoluteRow, type Row, ratioRow } from "../report.ts"
+import { type Row, ratioRow } from "../report.ts"
 import { prepareTurnkeeper, seedTurnkeeper, tokenOf, userOf } from "../seed.ts"
 
 const population = { users: 101, conversations: 100, messages: 20 }
@@ -23,15 +23,16 @@ export const hostile = async (context: Context, rounds: number, seconds: number)
   const attacker = population.users - 1
   const measure = async (next: (client: number, n: number) => LoadRequest, time = seconds) =>
     await runLoad(server.url, clients, time, next)
-  const both = async () => ({
-    turns: await measure(turnOf(population, clients)),
-    reads: await measure(messagesOf(population, clients))
-  })
+  const both = async () => {
+    const turns = await measure(turnOf(population, clients))
+    const memory = server.residentMiB()
+    return { turns, reads: await measure(messagesOf(population, clients)), memory }
+  }
   await both()
   const rows: Array<Row> = []
   for (const { what, ...env } of attacks) {
     const found: Array<Record<"turns" | "reads", readonly [LoadResult, LoadResult]>> = []
-    let memory = 0
+    const memory: Array<readonly [before: number, early: number, late: number]> = []
     for (let round = 0; round < rounds; round++) {
       const quiet = await both()
       const idle = server.residentMiB()
@@ -42,7 +43,7 @@ export const hostile = async (context: Context, rounds: number, seconds: number)
         USER_ID: userOf(attacker)
       })
       const loud = await both()
-      memory = Math.max(memory, server.residentMiB() - idle)
+      memory.push([idle, loud.memory, server.residentMiB()])
       await attack.stop()
       found.push({ turns: [quiet.turns, loud.turns], reads: [quiet.reads, loud.reads] })
       context.progress(
@@ -61,7 +62,16 @@ export const hostile = async (context: Context, rounds: number, seconds: number)
         )
       )
     }
-    rows.push(absoluteRow(`${what}: more memory`, Math.max(0, memory), "MiB", "at most", 50))
+    const [before, early, late] = [0, 1, 2].map((at) => median(memory.map((each) => each[at] ?? 0)))
+    rows.push(
+      ratioRow(
+        `${what}: memory at its end, against its middle`,
+        median(memory.map(([, early, late]) => late / early)),
+        "at most",
+        1.1,
+        `${before?.toFixed(0)} MiB before, ${early?.toFixed(0)} and ${late?.toFixed(0)} MiB`
+      )
+    )
   }
   await server.stop()
   await model.stop()
