@@ -31,6 +31,7 @@ import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { encodeToolCall } from "./ToolCalls.ts"
 import { refusal, refused, storableArguments, Tools } from "./Tools.ts"
+import { makeTeller, type Watcher } from "./TurnEvents.ts"
 import { leaseMillis } from "./TurnPolicy.ts"
 
 /** How often the model may be asked in a turn. */
@@ -52,8 +53,10 @@ export class Agent extends Context.Service<
      * - `Completed`, `Failed`: the turn has ended so, as stored
      * - `Lost`: the claim is over; someone else goes on
      * - fails with `StorageUnavailable` when the end could not be stored: the turn goes on when its lease is over
+     *
+     * A watcher is told what happens as it happens, and before that what of the turn was committed already.
      */
-    readonly run: (turn: ClaimedTurn) => Effect.Effect<Completed | Failed | Lost, StorageUnavailable>
+    readonly run: (turn: ClaimedTurn, watch?: Watcher) => Effect.Effect<Completed | Failed | Lost, StorageUnavailable>
   }
 >()("turnkeeper/domain/Agent") {}
 
@@ -68,8 +71,9 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
 
     return Agent.of({
       run: Effect.fnUntraced(
-        function* (turn) {
+        function* (turn, watch) {
           const { claim } = turn
+          const teller = makeTeller(turn, watch)
           const started = yield* Clock.currentTimeMillis
           const deadline = started + Duration.toMillis(settings.turnTimeout)
           const system = systemPrompt(turn.context.userName, DateTime.makeUnsafe(started))
@@ -101,7 +105,8 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
               duration: Math.max(0, left),
               orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
             })
-            const answer = llm.complete(prompt).pipe(
+            teller.ask()
+            const answer = llm.complete(prompt, teller.text).pipe(
               Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
               Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
               Effect.flatMap(usable)
@@ -145,6 +150,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
               toolName: toStorable(call.name.slice(0, 256)),
               arguments: storableArguments(call.arguments)
             }))
+            teller.callsBegun(calls.slice(0, maxToolCalls))
             const prepared = asked.map((call, i) =>
               i < maxToolCalls
                 ? tools.prepare(claim.userId, call.name, call.arguments)
@@ -163,6 +169,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             recorded = addUsage(recorded, usage)
             unrecorded = noUsage
             history = withStep(history, turn.seq, steps, content, outcome.calls)
+            teller.stepDone(outcome.calls)
             return true
           })
 
@@ -178,6 +185,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
               return yield* fail({ code: "model_failed", reason }, isRetryableReason(reason))
             }
             const completion = result.success
+            teller.said(completion.text)
             if (completion.toolCalls.length === 0) return yield* complete(completion.text)
             if (!(yield* step(completion))) return { _tag: "Lost" } as const
           }

@@ -19,6 +19,7 @@ import type { User } from "./model/User.ts"
 import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { toToolCall } from "./ToolCalls.ts"
+import type { Watcher } from "./TurnEvents.ts"
 import { turnPolicy } from "./TurnPolicy.ts"
 import { type StartedTurn, Turns } from "./Turns.ts"
 
@@ -30,6 +31,8 @@ export interface ChatRequest {
   /** What the user says, trimmed. */
   readonly message: string
   readonly idempotencyKey: Option.Option<IdempotencyKey>
+  /** Is told what happens if the turn runs here: what others have begun is only answered. */
+  readonly watch?: Watcher
 }
 
 /** The answer to a message. */
@@ -86,11 +89,14 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
       )
 
     /** Looks at the turn once and, where that is due, starts running it. */
-    const look = Effect.fnUntraced(function* (request: BeginRequest): Effect.fn.Return<Looked, ChatError> {
+    const look = Effect.fnUntraced(function* (
+      request: BeginRequest,
+      watch: Watcher | undefined
+    ): Effect.fn.Return<Looked, ChatError> {
       const outcome = yield* begin(request)
       switch (outcome._tag) {
         case "Claimed":
-          return { _tag: "Started", started: yield* turns.start(outcome.turn) }
+          return { _tag: "Started", started: yield* turns.start(outcome.turn, watch) }
         case "ClaimedOther":
           yield* turns.start(outcome.turn)
           return { _tag: "Wait", turn: outcome.turn.claim, own: false }
@@ -138,7 +144,7 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
 
     return Chat.of({
       send: Effect.fnUntraced(
-        function* ({ conversationId, idempotencyKey, message, user }) {
+        function* ({ conversationId, idempotencyKey, message, user, watch }) {
           const arrived = yield* Clock.currentTimeMillis
           const request = {
             userId: user.id,
@@ -157,7 +163,7 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
           while (true) {
             const holder = yield* uuidV7
             // A turn that has begun is run, even if the client leaves at just that moment.
-            const looked: Looked = yield* turns.admit(user.id, look({ ...request, holder, begun }))
+            const looked: Looked = yield* turns.admit(user.id, look({ ...request, holder, begun }, watch))
             if (looked._tag === "Answer") return looked.answer
             if (looked._tag === "Started") {
               const answer = yield* answerOf(looked.started)

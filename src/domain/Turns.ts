@@ -30,6 +30,7 @@ import { ShuttingDown, StorageUnavailable } from "./model/Errors.ts"
 import type { UserId } from "./model/User.ts"
 import { makePlaces } from "./Places.ts"
 import { Settings } from "./Settings.ts"
+import type { Watcher } from "./TurnEvents.ts"
 import { leaseMillis, turnPolicy } from "./TurnPolicy.ts"
 
 const renewEvery = Duration.seconds(5)
@@ -57,9 +58,9 @@ export class Turns extends Context.Service<
   Turns,
   {
     /**
-     * Starts running a claimed turn. Whoever started it may go: it runs to its end.
+     * Starts running a claimed turn. Whoever started it may go: it runs to its end. A watcher is told what happens meanwhile.
      */
-    readonly start: (turn: ClaimedTurn) => Effect.Effect<StartedTurn>
+    readonly start: (turn: ClaimedTurn, watch?: Watcher) => Effect.Effect<StartedTurn>
     /** Waits until nobody holds the turn any more, or until the time is over; answers whether it is so. Holds no connection. */
     readonly awaitSettled: (turn: TurnRef, patience: Duration.Duration) => Effect.Effect<boolean>
     /** Fails with `ShuttingDown` once `drain` has begun. */
@@ -134,7 +135,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
         Effect.catchCause((cause) => Effect.logWarning("Turns could not be handed back: their leases run out", cause))
       )
 
-    const start = Effect.fnUntraced(function* (turn: ClaimedTurn) {
+    const start = Effect.fnUntraced(function* (turn: ClaimedTurn, watch?: Watcher) {
       const { claim } = turn
       if (state === "drained") {
         yield* handBack([claim])
@@ -155,7 +156,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       yield* FiberMap.run(
         fibers,
         claim.turnId,
-        agent.run(turn).pipe(
+        agent.run(turn, watch).pipe(
           Effect.onExit(ended),
           Effect.asVoid,
           Effect.catchCause((cause) =>

@@ -61,6 +61,9 @@ export class ModelFailed extends Schema.TaggedError<ModelFailed>()("ModelFailed"
   cause: Schema.optionalKey(Schema.Defect())
 }) {}
 
+/** Is told more of what the model says. */
+export type OnText = (text: string) => void
+
 /** A language model that can ask for tools. */
 export class LLM extends Context.Service<
   LLM,
@@ -68,7 +71,10 @@ export class LLM extends Context.Service<
     /**
      * Asks the model once: an adapter must not try again by itself, since the policy for that is the domain's.
      * Interrupting the effect ends the request. Fails with `ModelFailed` for whatever goes wrong, and only with that.
+     *
+     * With `onText` the answer is wanted as it is made: it is told each piece of `text`, in order, as soon as it is there. An
+     * adapter that cannot do so may tell nothing, or only a beginning. It must not throw, and nobody waits for it.
      */
-    readonly complete: (prompt: Prompt) => Effect.Effect<Completion, ModelFailed>
+    readonly complete: (prompt: Prompt, onText?: OnText) => Effect.Effect<Completion, ModelFailed>
   }
 >()("turnkeeper/ports/LLM") {}

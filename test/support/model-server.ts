@@ -317,7 +317,8 @@ const bodyMembers = new Set([
   "seed",
   "stop",
   "user",
-  "stream"
+  "stream",
+  "stream_options"
 ])
 
 function* complaintsAboutBody(body: unknown): Complaints {
@@ -327,7 +328,9 @@ function* complaintsAboutBody(body: unknown): Complaints {
     if (!bodyMembers.has(key)) yield `Unrecognized request argument supplied: ${key}`
   }
   if (typeof body["model"] !== "string" || body["model"] === "") return yield "you must provide a model parameter"
-  if (body["stream"] === true) yield "The stand-in does not stream."
+  if (body["stream_options"] !== undefined && body["stream"] !== true) {
+    yield "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+  }
   yield* complaintsAboutLimits(body, body["model"])
   yield* complaintsAboutMessages(body["messages"])
   if (body["tools"] !== undefined) yield* complaintsAboutTools(body["tools"])
@@ -608,9 +611,40 @@ const send = (outgoing: ServerResponse, reply: Reply, body: unknown): void => {
       outgoing.end(reply.body)
       return
     case "completion":
+      if (isMembers(body) && body["stream"] === true) {
+        outgoing.writeHead(200, { ...openAiHeaders(), "content-type": "text/event-stream; charset=utf-8" })
+        for (const data of toPieces(toCompletion(reply, body["model"]))) outgoing.write(`data: ${data}\n\n`)
+        outgoing.end("data: [DONE]\n\n")
+        return
+      }
       outgoing.writeHead(200, { ...openAiHeaders(), "content-type": "application/json" })
       outgoing.end(toJson(toCompletion(reply, isMembers(body) ? body["model"] : undefined)))
   }
+}
+
+/** An answer as OpenAI streams it: the role, then a few characters at a time, the reason of its end, and its usage. */
+const toPieces = (completion: ReturnType<typeof toCompletion>): ReadonlyArray<string> => {
+  const [choice] = completion.choices
+  const { message } = choice ?? {}
+  const inPieces = (text: string | null | undefined): ReadonlyArray<string> => text?.match(/.{1,5}/gsu) ?? []
+  const deltas = [
+    { role: "assistant", content: message?.content === null ? null : "" },
+    ...inPieces(message?.content).map((content) => ({ content })),
+    ...inPieces(message?.refusal).map((refusal) => ({ refusal })),
+    ...(message?.tool_calls ?? []).flatMap(({ function: { arguments: args, name }, ...call }, index) => [
+      { tool_calls: [{ index, ...call, function: { name, arguments: "" } }] },
+      ...inPieces(args).map((piece) => ({ tool_calls: [{ index, function: { arguments: piece } }] }))
+    ])
+  ]
+  const chunk = (choices: ReadonlyArray<object>, more: object = {}) => {
+    const { choices: _, usage: __, ...head } = completion
+    return toJson({ ...head, object: "chat.completion.chunk", choices, ...more })
+  }
+  return [
+    ...deltas.map((delta) => chunk([{ index: 0, delta, logprobs: null, finish_reason: null }])),
+    chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: choice?.finish_reason }]),
+    ...("usage" in completion ? [chunk([], { usage: completion.usage })] : [])
+  ]
 }
 
 const cut = (outgoing: ServerResponse, where: "before_headers" | "reset" | "within_body"): void => {

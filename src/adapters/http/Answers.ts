@@ -11,6 +11,7 @@ import {
 import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { AllowedOrigins, crossOrigin, guardHeaders } from "./Headers.ts"
+import { legible } from "./Legible.ts"
 import { givenTwice, type InvalidValue, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 
 /** Paths are matched as they are written. */
@@ -29,7 +30,7 @@ export const everyAnswer = HttpRouter.middleware(
     const shared = crossOrigin(origins)
     return (answer) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (received) => {
-        const url = legible(received.url)
+        const url = legibleUrl(received.url)
         const request = url === received.url ? received : received.modify({ url })
         const requestId = requestIdOf(request.headers["x-request-id"])
         return shared(withinRules(request, requestId, answer)).pipe(
@@ -52,26 +53,14 @@ export const everyAnswer = HttpRouter.middleware(
   { global: true }
 )
 
-/**
- * JSON may have these characters as they are (RFC 8259, section 7), but a terminal that shows an answer would obey them. What
- * a user has stored comes back as the same text all the same.
- */
-const terminalControls = /[\u007f-\u009f]/g
-
+/** No answer has a character that a terminal would obey. */
 const withoutControls = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse => {
   const { body } = response
-  return body._tag !== "Uint8Array" ||
-    body.text === undefined ||
-    !body.contentType.endsWith("json") ||
-    body.text.search(terminalControls) === -1
-    ? response
-    : HttpServerResponse.setBody(
-        response,
-        HttpBody.text(
-          body.text.replaceAll(terminalControls, (character) => `\\u00${character.charCodeAt(0).toString(16)}`),
-          body.contentType
-        )
-      )
+  if (body._tag !== "Uint8Array" || body.text === undefined || !body.contentType.endsWith("json")) {
+    return response
+  }
+  const text = legible(body.text)
+  return text === body.text ? response : HttpServerResponse.setBody(response, HttpBody.text(text, body.contentType))
 }
 
 /** Which methods a path knows. */
@@ -190,7 +179,7 @@ const delimiters = /[;#]/g
  * A URL in which each segment of the path stands for itself: the router ends the path at a `;` or `#` as well, and knows
  * no route at all for a percent sign that encodes nothing.
  */
-const legible = (url: string): string => {
+const legibleUrl = (url: string): string => {
   if (!misread.test(url)) {
     return url
   }

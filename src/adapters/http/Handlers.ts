@@ -1,9 +1,15 @@
 import { Context, Effect, Layer, Option } from "effect"
-import { HttpServerResponse } from "effect/http"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Chat } from "../../domain/Chat.ts"
 import type { ConversationId } from "../../domain/model/Conversation.ts"
-import type { ShuttingDown, TurnFailed } from "../../domain/model/Errors.ts"
+import type {
+  ConversationBusy,
+  ShuttingDown,
+  TooManyConversations,
+  TurnFailed,
+  TurnInProgress
+} from "../../domain/model/Errors.ts"
 import type { IdempotencyKey, ModelFailureReason } from "../../domain/model/Turn.ts"
 import { Settings } from "../../domain/Settings.ts"
 import { ConversationRepo } from "../../ports/ConversationRepo.ts"
@@ -18,6 +24,7 @@ import {
   taskCursor,
   taskEntry
 } from "./Bodies.ts"
+import { answerWithEvents, wantsEvents } from "./EventStream.ts"
 import { failUnavailable } from "./Middleware.ts"
 import { fail, failForNow, failRateLimited, failTooManyTurns, problem, shuttingDownWords } from "./Problems.ts"
 
@@ -46,28 +53,17 @@ const chat = HttpApiBuilder.group(
       readonly payload: { readonly message: string; readonly conversation_id?: ConversationId | null }
     }) {
       const user = yield* CurrentUser
-      const answer = yield* send({
+      const message = {
         user,
         conversationId: Option.fromNullishOr(request.payload.conversation_id),
         message: request.payload.message,
         idempotencyKey: Option.fromUndefinedOr(request.headers["idempotency-key"])
-      }).pipe(
-        Effect.catchTags({
-          ConversationNotFound: failNotFound.ConversationNotFound,
-          ConversationBusy: (error) =>
-            failForNow("conversation_busy", "Another turn of this conversation is running.", error.retryAfterMillis),
-          TurnInProgress: (error) =>
-            failForNow("turn_in_progress", "The turn under this key is still running.", error.retryAfterMillis),
-          IdempotencyKeyReused: () =>
-            fail("idempotency_key_reused", "This Idempotency-Key was used with another request."),
-          RateLimited: failRateLimited,
-          TooManyTurns: failTooManyTurns,
-          TooManyConversations: ({ limit }) => failFull(limit, "conversations"),
-          TurnFailed: failTurn,
-          ShuttingDown: failShuttingDown,
-          StorageUnavailable: failUnavailable
-        })
-      )
+      }
+      const { headers } = yield* HttpServerRequest.HttpServerRequest
+      if (wantsEvents(headers["accept"])) {
+        return yield* answerWithEvents(user.id, (watch) => Effect.catchTags(send({ ...message, watch }), chatRefusals))
+      }
+      const answer = yield* Effect.catchTags(send(message), chatRefusals)
       // As it is stored: an answer that is encoded again would no longer be the same bytes.
       return HttpServerResponse.text(answer.body, {
         contentType: "application/json",
@@ -77,6 +73,21 @@ const chat = HttpApiBuilder.group(
     return handlers.handleAll({ send: handle, sendAlias: handle })
   })
 )
+
+const chatRefusals = {
+  ConversationNotFound: failNotFound.ConversationNotFound,
+  ConversationBusy: (error: ConversationBusy) =>
+    failForNow("conversation_busy", "Another turn of this conversation is running.", error.retryAfterMillis),
+  TurnInProgress: (error: TurnInProgress) =>
+    failForNow("turn_in_progress", "The turn under this key is still running.", error.retryAfterMillis),
+  IdempotencyKeyReused: () => fail("idempotency_key_reused", "This Idempotency-Key was used with another request."),
+  RateLimited: failRateLimited,
+  TooManyTurns: failTooManyTurns,
+  TooManyConversations: ({ limit }: TooManyConversations) => failFull(limit, "conversations"),
+  TurnFailed: (error: TurnFailed) => failTurn(error),
+  ShuttingDown: failShuttingDown,
+  StorageUnavailable: failUnavailable
+}
 
 /** What became of a turn whose model failed, in our words: the provider's may hold what nobody should read. */
 const modelWords: { readonly [Reason in ModelFailureReason]: string } = {

@@ -18,8 +18,16 @@ import {
  * estimate: a token for every four bytes of UTF-8, rounded up.
  */
 export const layer: Layer.Layer<LLM> = Layer.succeed(LLM, {
-  complete: (prompt) => Effect.sync(() => complete(prompt))
+  complete: (prompt, onText) =>
+    Effect.sync(() => {
+      const completion = complete(prompt)
+      // Word by word, as a model makes it.
+      if (onText !== undefined) for (const word of completion.text.match(words) ?? []) onText(word)
+      return completion
+    })
 })
+
+const words = /\s*\S+\s*$|\s*\S+/gu
 
 const complete = (prompt: Prompt): Completion => {
   const turns = turnsOf(prompt.messages)

@@ -1,9 +1,17 @@
 import { Effect, Layer, Redacted } from "effect"
 import { APIConnectionError, type ClientOptions, OpenAI as Sdk } from "openai"
-import { LLM, type Prompt, type PromptMessage, type RequestedCall, type ToolDefinition } from "../../ports/LLM.ts"
+import {
+  LLM,
+  type OnText,
+  type Prompt,
+  type PromptMessage,
+  type RequestedCall,
+  type ToolDefinition
+} from "../../ports/LLM.ts"
 import { readAnswer } from "./answers.ts"
 import { asModelFailed } from "./errors.ts"
 import { pooledFetch } from "./pooledFetch.ts"
+import { readStreamed } from "./streamed.ts"
 
 /** Which model is asked, and how. */
 export interface OpenAiOptions {
@@ -33,10 +41,15 @@ export const layer = (options: OpenAiOptions): Layer.Layer<LLM> =>
       const client = makeClient(options, options.fetch ?? (yield* pooledFetch))
       const toBody = bodyOf(options)
 
-      const complete = (prompt: Prompt) =>
+      const complete = (prompt: Prompt, onText?: OnText) =>
         Effect.clockWith((clock) =>
           Effect.tryPromise({
-            try: (signal) => post(client, toBody(prompt), signal),
+            try: (signal) =>
+              onText === undefined
+                ? post(client, toBody(prompt), signal, (response) => response.text())
+                : post(client, { ...toBody(prompt), ...streamed }, signal, (response) =>
+                    readStreamed(response, onText)
+                  ),
             catch: (error) =>
               asModelFailed(error, {
                 nowMillis: clock.currentTimeMillisUnsafe(),
@@ -53,8 +66,12 @@ export const layer = (options: OpenAiOptions): Layer.Layer<LLM> =>
 const withoutTrace = { captureStackTrace: false } as const
 
 type Body = Sdk.Chat.ChatCompletionCreateParamsNonStreaming
+type StreamedBody = Sdk.Chat.ChatCompletionCreateParamsStreaming
 type Message = Sdk.Chat.ChatCompletionMessageParam
 type Tool = Sdk.Chat.ChatCompletionFunctionTool
+
+/** How an answer is asked for piece by piece, with its usage behind the last one. */
+const streamed = { stream: true, stream_options: { include_usage: true } } as const
 
 const defaultBaseUrl = "https://api.openai.com/v1"
 
@@ -92,12 +109,17 @@ const makeClient = (options: OpenAiOptions, fetch: NonNullable<ClientOptions["fe
  * One request, and the text of its answer. The SDK's own reading of answers is left out: it gives HTML as a string, and
  * a cut body, JSON that is none and an unusable key all as a `TypeError` or the like.
  */
-const post = (client: OpenAI, body: Body, signal: AbortSignal): Promise<string> =>
+const post = (
+  client: OpenAI,
+  body: Body | StreamedBody,
+  signal: AbortSignal,
+  read: (response: Response) => Promise<string>
+): Promise<string> =>
   client.chat.completions
     .create(body, { signal })
     .asResponse()
     .then((response) =>
-      response.text().catch((cause: unknown) => {
+      read(response).catch((cause: unknown) => {
         throw new APIConnectionError({
           message: "The answer was cut.",
           cause: cause instanceof Error ? cause : undefined

@@ -2,7 +2,7 @@ import { inspect } from "node:util"
 import { assert } from "@effect/vitest"
 import { Cause, Effect, Redacted } from "effect"
 import { layer, type OpenAiOptions } from "../../../src/adapters/openai/OpenAiModel.ts"
-import { LLM, type ModelFailed, type Prompt } from "../../../src/ports/LLM.ts"
+import { LLM, type ModelFailed, type OnText, type Prompt } from "../../../src/ports/LLM.ts"
 import { ModelServer, type Scripted } from "../../support/model-server.ts"
 
 /** What must never come out in an error: the key, what the user said, and what the provider said. */
@@ -13,8 +13,13 @@ export const providerText = "the provider repeats everything"
 export const prompt: Prompt = { system: "You keep tasks.", messages: [{ role: "user", content: said }], tools: [] }
 
 /** Asks the model at `baseUrl` once; `undefined` leaves the address out. */
-export const askAt = (baseUrl: string | undefined, options: Partial<OpenAiOptions> = {}, asked: Prompt = prompt) =>
-  LLM.use((llm) => llm.complete(asked)).pipe(
+export const askAt = (
+  baseUrl: string | undefined,
+  options: Partial<OpenAiOptions> = {},
+  asked: Prompt = prompt,
+  onText?: OnText
+) =>
+  LLM.use((llm) => llm.complete(asked, onText)).pipe(
     Effect.provide(
       layer({
         apiKey: Redacted.make(canary),
@@ -28,6 +33,10 @@ export const askAt = (baseUrl: string | undefined, options: Partial<OpenAiOption
 /** Asks the stand-in once. */
 export const ask = (options: Partial<OpenAiOptions> = {}, asked: Prompt = prompt) =>
   Effect.flatMap(ModelServer, (server) => askAt(server.baseUrl, options, asked))
+
+/** Asks the stand-in once for an answer piece by piece. */
+export const streamTo = (onText: OnText) =>
+  Effect.flatMap(ModelServer, (server) => askAt(server.baseUrl, {}, prompt, onText))
 
 /** Asks the stand-in, which replies so, and gives what it failed with: after one request, and with nothing that is secret. */
 export const failure = Effect.fnUntraced(function* (reply: Scripted, options: Partial<OpenAiOptions> = {}) {
