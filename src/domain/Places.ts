@@ -5,7 +5,7 @@ import type { UserId } from "./model/User.ts"
 export interface Places {
   /** Takes a place for the user if there is one. */
   readonly takeIfFree: (userId: UserId) => boolean
-  /** Waits for a place, behind those who came before and could have had it. */
+  /** Waits for a place: a user's requests in their order, and the users in turn. */
   readonly take: (userId: UserId) => Effect.Effect<void>
   /** Gives a place of the user's back. */
   readonly release: (userId: UserId) => Effect.Effect<void>
@@ -14,7 +14,7 @@ export interface Places {
 /** So many places in all, and so many for one user. */
 export const makePlaces = (all: number, each: number): Places => {
   const taken = new Map<UserId, number>()
-  const waiting = new Set<{ readonly userId: UserId; readonly goOn: () => void }>()
+  const waiting = new Map<UserId, Set<() => void>>()
   let free = all
 
   // Nobody waits who could have a place, so whoever comes passes nobody by taking one.
@@ -26,6 +26,31 @@ export const makePlaces = (all: number, each: number): Places => {
     return true
   }
 
+  /** Lets the user's next waiter have a place, if there is one for this user. */
+  const seat = (userId: UserId): boolean => {
+    const waiters = waiting.get(userId)
+    const [next] = waiters ?? []
+    if (waiters === undefined || next === undefined || !takeIfFree(userId)) return false
+    waiters.delete(next)
+    // Behind the others, who have their turn before this user has another.
+    waiting.delete(userId)
+    if (waiters.size > 0) waiting.set(userId, waiters)
+    // Not at once: what goes on now may give its place back at once, and so on, until the stack is full.
+    queueMicrotask(next)
+    return true
+  }
+
+  const give = (userId: UserId): void => {
+    const wasFull = free === 0
+    free++
+    const left = (taken.get(userId) ?? 0) - 1
+    if (left > 0) taken.set(userId, left)
+    else taken.delete(userId)
+    // Where there were places left, only this user was kept from one.
+    if (!wasFull) seat(userId)
+    else for (const user of waiting.keys()) if (seat(user)) return
+  }
+
   return {
     takeIfFree,
     take: (userId) =>
@@ -34,23 +59,16 @@ export const makePlaces = (all: number, each: number): Places => {
           resume(Effect.void)
           return
         }
-        const waiter = { userId, goOn: () => resume(Effect.void) }
-        waiting.add(waiter)
-        return Effect.sync(() => waiting.delete(waiter))
+        const waiters = waiting.get(userId) ?? new Set()
+        const goOn = () => resume(Effect.void)
+        waiters.add(goOn)
+        waiting.set(userId, waiters)
+        return Effect.sync(() => {
+          // Whoever goes just when there is a place gives it to the next.
+          if (!waiters.delete(goOn)) give(userId)
+          else if (waiters.size === 0) waiting.delete(userId)
+        })
       }),
-    release: (userId) =>
-      Effect.sync(() => {
-        free++
-        const left = (taken.get(userId) ?? 0) - 1
-        if (left > 0) taken.set(userId, left)
-        else taken.delete(userId)
-        for (const waiter of waiting) {
-          if (takeIfFree(waiter.userId)) {
-            waiting.delete(waiter)
-            waiter.goOn()
-            return
-          }
-        }
-      })
+    release: (userId) => Effect.sync(() => give(userId))
   }
 }

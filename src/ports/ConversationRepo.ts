@@ -264,8 +264,8 @@ export class ConversationRepo extends Context.Service<
      * 6. It would start a conversation, and the user has as many as may be: `TooManyConversations`.
      * 7. The turn, its user message and, if need be, the conversation are written: `Claimed`.
      *
-     * In 1 to 6 nothing is written, but that whoever comes as far as 6 has used up one of the turns of a minute. No limit is
-     * exceeded by those that come at the same moment. Without a key the turn's id stands for it.
+     * In 1 to 6 nothing new is written. No limit is exceeded by those that come at the same moment, of whom each may be told of
+     * any of the limits that they reach together. Without a key the turn's id stands for it.
      */
     readonly begin: (request: BeginRequest, policy: TurnPolicy) => Effect.Effect<BeginOutcome, StorageUnavailable>
     /** Takes up a running turn whose lease is over; one that was attempted too often fails as `abandoned` instead. */

@@ -14,7 +14,7 @@ import { Task, TaskDescription, TaskStatus, TaskTitle } from "../../domain/model
 import { TurnReply } from "../../domain/model/Turn.ts"
 import type { User } from "../../domain/model/User.ts"
 import { describeDocument, type Shown, showExamples } from "./Document.ts"
-import { answers, type Example, requests } from "./Examples.ts"
+import { answers, type Example, eventStreams, requests } from "./Examples.ts"
 import {
   ConversationCursor,
   ConversationIdParam,
@@ -63,7 +63,8 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
 
 /** Lets one user keep so much of an instance busy, and no more: the rest of what that user asks for waits in its order. */
 export class FairShare extends HttpApiMiddleware.Service<FairShare, { requires: CurrentUser }>()(
-  "turnkeeper/adapters/http/Api/FairShare"
+  "turnkeeper/adapters/http/Api/FairShare",
+  { error: Unavailable }
 ) {}
 
 /** Refuses bodies that are not JSON in UTF-8 of at most 64 KiB. */
@@ -121,6 +122,7 @@ const ChatRequestBody = Schema.Struct({
 const chatShown: Shown = {
   request: of(ChatRequestBody, requests.chat),
   answer: of(TurnReplyBody, answers.reply),
+  events: eventStreams,
   wrong: { 400: ["InvalidMessage"], 404: ["NoSuchConversation"] }
 }
 
@@ -145,7 +147,8 @@ const ChatGroup = HttpApiGroup.make("chat")
         "sendMessage",
         "Send a message to the agent",
         "One turn: the agent reads the message, works on the user's tasks, and answers. Without `conversation_id` a " +
-          "conversation is started. With an `Idempotency-Key` the request can be sent again safely, however it ended.",
+          "conversation is started. With an `Idempotency-Key` the request can be sent again safely, however it ended. With " +
+          "`Accept: text/event-stream` the answer is a stream of what happens, with the reply as it is made.",
         chatShown
       )
     ),

@@ -12,6 +12,8 @@ const mapValues = (value: unknown, change: (value: unknown, key: string) => unkn
 export interface Shown {
   readonly request?: { readonly [name: string]: Example }
   readonly answer?: { readonly [name: string]: Example }
+  /** The same answer as a stream of server-sent events, for those who accept that. */
+  readonly events?: { readonly [name: string]: Example<string> }
   /** What may go wrong here in a way of its own, by status; of the others there is what usually does. */
   readonly wrong: { readonly [status: number]: ReadonlyArray<Wrong> }
 }
@@ -24,9 +26,32 @@ export const showExamples =
     ...(shown.request !== undefined && { requestBody: withExamples(operation["requestBody"], shown.request) }),
     responses: mapValues(operation["responses"], (response, status) => {
       const names = shown.wrong[Number(status)] ?? usuallyWrong[status]
-      return withExamples(response, names === undefined ? shown.answer : references(names))
+      const shownResponse = withExamples(response, names === undefined ? shown.answer : references(names))
+      return status === "200" && shown.events !== undefined ? withEvents(shownResponse, shown.events) : shownResponse
     })
   })
+
+/** OpenAPI has no words for the events of a stream: they are described, and shown. */
+const withEvents = (response: unknown, examples: unknown): unknown =>
+  Predicate.hasProperty(response, "content") && Predicate.isObject(response.content)
+    ? {
+        ...response,
+        content: { ...response.content, "text/event-stream": { schema: eventStreamSchema, examples } }
+      }
+    : response
+
+const eventStreamSchema = {
+  type: "string",
+  // More than the most that ten answers of a model and all their tool calls can be.
+  maxLength: 16_777_216,
+  description:
+    "Server-sent events, as they happen. `begun`: `{conversation_id, turn_id}`. `text`: `{text}`, more of what the agent " +
+    "says. `tool_call_begun`: `{id, tool_name, arguments}`. `tool_call_done`: the tool call with its result, which is " +
+    "committed. `step_done`: `{step}`, all up to here is committed. `restarted`: `{step}`, the text since that step holds " +
+    "no longer. The last one is `completed`, with the answer, or `failed`, with a problem; without one the connection " +
+    "was lost, and the same request under the same `Idempotency-Key` tells how the turn ended. An id is " +
+    "`attempt.step.position`; more events may come to be."
+}
 
 /** Problems are shown once, in the components: most operations share them. */
 const references = (names: ReadonlyArray<Wrong>) =>

@@ -89,6 +89,8 @@ export const answerWithEvents = Effect.fnUntraced(function* <E extends object, R
   userId: UserId,
   send: (watch: Watcher) => Effect.Effect<ChatAnswer, E, R>
 ) {
+  // The stream is read when the request has been answered, but belongs to it: its id, and what logs say of it.
+  const request = yield* Effect.context<never>()
   const events = yield* Queue.unbounded<TurnEvent, Cause.Done>()
   const sending = yield* Effect.forkScoped(
     Effect.ensuring(
@@ -122,7 +124,8 @@ export const answerWithEvents = Effect.fnUntraced(function* <E extends object, R
       )
     ),
     Stream.concat(Stream.fromEffect(end)),
-    Stream.merge(Stream.as(Stream.drop(Stream.tick(keepAliveEvery), 1), keepAlive), { haltStrategy: "left" })
+    Stream.merge(Stream.as(Stream.drop(Stream.tick(keepAliveEvery), 1), keepAlive), { haltStrategy: "left" }),
+    Stream.provideContext(request)
   )
   return HttpServerResponse.stream(Stream.encodeText(texts), {
     contentType: eventStreamType,

@@ -56,20 +56,20 @@ const parcelAdded: typeof Task.Encoded = {
   updated_at: "2026-01-19T10:01:00.000Z"
 }
 
+const groceriesCall: (typeof TurnReply.Encoded)["tool_calls"][number] = {
+  id: "019bd5b2-75e2-70c4-b7f8-6a1d3e5c9082",
+  tool_name: "add_task",
+  status: "success",
+  arguments: { user_id: userId, title: "Buy groceries" },
+  result: { success: true, task: groceriesAdded }
+}
+
 const firstReply: typeof TurnReply.Encoded = {
   conversation_id: conversationId,
   turn_id: "019bd5b2-7100-7b02-8d4c-91e6a07f35c2",
   message_id: "019bd5b2-786c-7f3d-a6b1-2c8e4d90f7a5",
   message: "I've added 'Buy groceries' to your list as task 1.",
-  tool_calls: [
-    {
-      id: "019bd5b2-75e2-70c4-b7f8-6a1d3e5c9082",
-      tool_name: "add_task",
-      status: "success",
-      arguments: { user_id: userId, title: "Buy groceries" },
-      result: { success: true, task: groceriesAdded }
-    }
-  ],
+  tool_calls: [groceriesCall],
   usage: { prompt_tokens: 1269, completion_tokens: 22, total_tokens: 1291 }
 }
 
@@ -125,6 +125,27 @@ export const cursors = {
   conversations: "eyJ1cGRhdGVkQXQiOjE3Njg4MTY4MDE5MDAsImlkIjoiMDE5YmQ1YjItNzEwMC03YTYxLTljMGUtNWQzZjJiOGE0ZTE3In0",
   messages: "eyJzZXEiOjJ9",
   tasks: "eyJpZCI6Mn0"
+}
+
+const event = (name: string, data: object, id?: string) =>
+  `${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+
+const { result: _, status: __, ...firstCall } = groceriesCall
+
+/** The first answer as a stream of events. */
+export const eventStreams: { readonly [name: string]: Example<string> } = {
+  WithTool: {
+    summary: "A tool is used, and the reply made piece by piece",
+    value: [
+      event("begun", { conversation_id: firstReply.conversation_id, turn_id: firstReply.turn_id }, "1.0.0"),
+      event("tool_call_begun", firstCall, "1.0.1"),
+      event("tool_call_done", groceriesCall, "1.0.2"),
+      event("step_done", { step: 1 }, "1.1.0"),
+      event("text", { text: "I've added 'Buy groceries'" }, "1.1.1"),
+      event("text", { text: " to your list as task 1." }, "1.1.2"),
+      event("completed", firstReply)
+    ].join("")
+  }
 }
 
 /** The bodies that requests have. */

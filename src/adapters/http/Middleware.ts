@@ -75,12 +75,18 @@ const failUnauthorized = (detail: string, challenge: string) =>
 /** How many requests of one user are worked on at once, those apart that wait for the agent. */
 const requestsAtOnce = 4
 
+/** A place may take long behind a database that hangs, and is not worth waiting for longer than most clients do. */
+const inTime = Effect.timeoutOrElse({
+  duration: "25 seconds",
+  orElse: () => failForNow("unavailable", "Too much is asked at once. Nothing of this request has happened.", 1000)
+})
+
 export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, () => {
   const places = makePlaces(Number.POSITIVE_INFINITY, requestsAtOnce)
   return (handle) =>
     Effect.flatMap(CurrentUser, ({ id }) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.andThen(restore(places.take(id)), Effect.ensuring(restore(handle), places.release(id)))
+        Effect.andThen(restore(inTime(places.take(id))), Effect.ensuring(restore(handle), places.release(id)))
       )
     )
 })

@@ -66,7 +66,7 @@ const isNoKey = (error: unknown): boolean =>
 
 const isKeySet = (text: string): boolean => Option.isSome(decodeKeySet(text))
 const decodeKeySet = Schema.decodeUnknownOption(
-  Schema.fromJsonString(Schema.Struct({ keys: Schema.Array(Schema.Unknown) }))
+  Schema.fromJsonString(Schema.Struct({ keys: Schema.Array(Schema.Record(Schema.String, Schema.Unknown)) }))
 )
 
 /**

@@ -195,11 +195,12 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
     const limited = (request: BeginRequest, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
       const { conversationId, userId } = request
       if (!hasRoom(userId, policy)) return { _tag: "TooManyTurns" }
+      const before = stateOf(users, userId)
       const rate = limitRate(userId, policy, now)
       if (rate !== undefined || Option.isSome(conversationId) || policy.maxConversations === null) return rate
-      return stateOf(users, userId).conversations.size < policy.maxConversations
-        ? undefined
-        : { _tag: "TooManyConversations" }
+      if (before.conversations.size < policy.maxConversations) return undefined
+      update(userId, () => ({ fullAt: before.fullAt }))
+      return { _tag: "TooManyConversations" }
     }
 
     /** The fence: `done` when a write of this claim is committed already. */

@@ -1,8 +1,11 @@
 import { Context, Effect, Layer } from "effect"
-import { type Completion, LLM, type ModelFailed, type Prompt } from "../../ports/LLM.ts"
+import { type Completion, LLM, type ModelFailed, type OnText, type Prompt } from "../../ports/LLM.ts"
 
 /** One line of a script: an answer, a failure, or whatever a function makes of the prompt. */
-export type Line = Completion | ModelFailed | ((prompt: Prompt) => Effect.Effect<Completion, ModelFailed>)
+export type Line =
+  | Completion
+  | ModelFailed
+  | ((prompt: Prompt, onText?: OnText) => Effect.Effect<Completion, ModelFailed>)
 
 /** What the model was asked, in order. */
 export class ScriptedModel extends Context.Service<
@@ -24,12 +27,12 @@ export const layer = (...script: ReadonlyArray<Line>): Layer.Layer<LLM | Scripte
       const lines = [...script]
       const prompts: Array<Prompt> = []
       return Context.make(LLM, {
-        complete: (prompt) =>
+        complete: (prompt, onText) =>
           Effect.suspend(() => {
             prompts.push(prompt)
             const line = lines.shift()
             if (line === undefined) return Effect.die(new Error("The script of the model is over"))
-            if (typeof line === "function") return line(prompt)
+            if (typeof line === "function") return line(prompt, onText)
             return "_tag" in line ? Effect.fail(line) : Effect.succeed(line)
           })
       }).pipe(

@@ -8,7 +8,7 @@ export const migrationsTable = "turnkeeper_migrations"
  * No write waits for a lock for longer than a second, but for the step, which has a connection of its own: whatever
  * shares a connection with it would wait as well.
  *
- * One lock order everywhere: conversation, turn, the user's counter, tasks. Every time is clock_timestamp(), never now():
+ * One lock order everywhere: conversation, turn, the user's counter, tasks; and behind the turn the user's rate limit. Every time is clock_timestamp(), never now():
  * a statement may have waited for a lock. Every key begins with user_id. Functions keep their plans on the indexes
  * (enable_seqscan = off): a plan that was made while a table was empty would scan it whole until the next analyze.
  */
@@ -191,6 +191,14 @@ const functions = [
     return (select count(*) from (select 1 from turns x where x.user_id = p_user and x.status = 'running' limit p_limit) y);
   end $$`,
 
+  // How many conversations a user has; not counted further than up to a limit, and not at all without one.
+  `create function conversations_up_to(p_user text, p_limit int) returns bigint
+  language plpgsql stable set enable_seqscan = off as $$
+  begin
+    if p_limit is null then return null; end if;
+    return (select count(*) from (select 1 from conversations c where c.user_id = p_user limit p_limit) y);
+  end $$`,
+
   // Takes a turn up, or tells how it stands. What needs no decision is told without a lock; the rest is decided under
   // the locks, on the row as it is then.
   `create function turn_take_up(p_user text, p_turn uuid, p_holder uuid, p_lease_ms int, p_window int,
@@ -323,7 +331,7 @@ const functions = [
       end if;
       v_now := clock_timestamp();
 
-      -- 4. and 5. First without a lock, so that a flood of requests writes nothing.
+      -- 4. to 6. First without a lock, so that a flood of requests writes nothing.
       if p_at_once is not null and turns_at_once(p_user, p_at_once) >= p_at_once then
         o.outcome := 'too_many_turns';
       elsif p_per_minute is not null then
@@ -333,15 +341,18 @@ const functions = [
           o.retry_ms := ceil(extract(epoch from v_full_at - v_now - interval '1 minute' + v_each) * 1000);
         end if;
       end if;
+      if o.outcome is null and p_conversation is null and conversations_up_to(p_user, p_max_conversations) >= p_max_conversations
+      then
+        o.outcome := 'too_many_conversations';
+      end if;
       if o.outcome is not null then
-        if p_key is not null then -- a rival may have begun this very turn meanwhile, and have used the allowance up
-          perform 1 from turns x where x.user_id = p_user and x.idempotency_key = p_key;
-          if found then
-            o := null;
-            continue;
-          end if;
-        end if;
-        return o;
+        -- A rival, or this request when it was sent before, may have begun this very turn meanwhile, and have used the
+        -- allowance up.
+        exit when not exists (select 1 from turns x where x.user_id = p_user and x.id = p_turn)
+          and (p_key is null
+            or not exists (select 1 from turns x where x.user_id = p_user and x.idempotency_key = p_key));
+        o := null;
+        continue;
       end if;
 
       -- 7. Claim the key: this waits for a rival that has it uncommitted, and then looks at what the rival did.
@@ -361,11 +372,16 @@ const functions = [
         if not found then
           o.outcome := 'rate_limited';
           o.retry_ms := ceil(extract(epoch from v_each) * 1000);
-        elsif p_at_once is not null and turns_at_once(p_user, p_at_once + 1) > p_at_once then
-          o.outcome := 'too_many_turns';
-        elsif p_conversation is null and p_max_conversations <= (select count(*) from
-            (select 1 from conversations c where c.user_id = p_user limit p_max_conversations) x) then
-          o.outcome := 'too_many_conversations';
+        else
+          if p_at_once is not null and turns_at_once(p_user, p_at_once + 1) > p_at_once then
+            o.outcome := 'too_many_turns';
+          elsif p_conversation is null
+            and conversations_up_to(p_user, p_max_conversations) >= p_max_conversations then
+            o.outcome := 'too_many_conversations';
+          end if;
+          if o.outcome is not null then
+            update rate_limits r set full_at = r.full_at - v_each where r.user_id = p_user;
+          end if;
         end if;
         if o.outcome is not null then
           delete from turns x where x.user_id = p_user and x.id = p_turn;
@@ -383,8 +399,10 @@ const functions = [
         values (p_user, v_conversation, v_seq, p_message, p_turn, 'user', p_content, v_now);
       return turn_claimed(p_user, p_turn, p_window);
     end loop;
-    o.outcome := 'busy';
-    o.retry_ms := 100;
+    if o.outcome is null then
+      o.outcome := 'busy';
+      o.retry_ms := 100;
+    end if;
     return o;
   end $$`,
 

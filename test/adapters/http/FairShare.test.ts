@@ -20,8 +20,8 @@ it.live("four requests of a user are worked on at once; those of others go on me
     })
     const ask = Effect.map(server.fetch("GET", `/api/v1/users/${ada.id}/tasks`), ({ status }) => status)
     const crowd = yield* Effect.forEach(Array.from({ length: 9 }), () => Effect.forkChild(ask))
-    const gone = yield* Effect.forkChild(ask)
     yield* Deferred.await(four)
+    const gone = yield* Effect.forkChild(ask)
     yield* Fiber.interrupt(gone)
     // Neither what needs no share nor another user waits behind them.
     assert.strictEqual((yield* server.fetch("GET", "/health/live")).status, 200)

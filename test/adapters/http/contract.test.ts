@@ -136,6 +136,7 @@ describe.each(operations)("$id", (operation) => {
     for (const shown of operation.requests) {
       fits(shown, known?.request ?? [], at(shown.name))
     }
+    assert.strictEqual(operation.streams.length, operation.path.endsWith("/chat") ? 1 : 0)
     for (const { status, types, codes, shown } of operation.responses) {
       assert.strictEqual(types.length, status === 204 ? 0 : 1)
       assert.strictEqual(shown.length > 0, status !== 204, at(String(status)))

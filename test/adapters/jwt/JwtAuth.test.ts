@@ -160,7 +160,8 @@ describe("JWTs", () => {
   it.live.each([
     [500, ""],
     [200, "<html>"],
-    [200, '{"keys":7}']
+    [200, '{"keys":7}'],
+    [200, '{"keys":[1]}']
   ] as const)(
     "that make names of keys up do not have a server asked again and again that is down: %s %s",
     ([status, body]) =>

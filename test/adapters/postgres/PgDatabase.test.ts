@@ -244,7 +244,7 @@ describe("a write that meets a lock", () => {
   it.live("counts the turns that run only when it has the user's lock", () =>
     Effect.gen(function* () {
       const { hold, otherRepo, repo, somebodyWaits } = yield* locking
-      const limits = { turnsAtOnce: 1 }
+      const limits = { turnsAtOnce: 1, turnsPerMinute: 2 }
       const key = { idempotencyKey: Option.some(IdempotencyKey.make("k")) }
       const failing = yield* begin(repo, user, Option.none(), { ...limits, ...key })
       assert(failing._tag === "Claimed")
@@ -274,6 +274,9 @@ describe("a write that meets a lock", () => {
         const { release } = yield* hold(`update turns set status = 'completed' where id = '${first.turn.claim.turnId}'`)
         yield* release
       }
+      // Whoever was refused has used nothing up.
+      const allowed = yield* begin(repo, user, Option.none(), { ...limits, turnsAtOnce: 10 })
+      assert.strictEqual(allowed._tag, "Claimed")
     }).pipe(Effect.scoped)
   )
 

@@ -84,6 +84,9 @@ const shownIn = (content: typeof Content.Type | undefined, ...at: ReadonlyArray<
     }))
   )
 
+/** EventStream.test.ts has the service give these. */
+const eventStream = "text/event-stream"
+
 /** All that the document has, one operation after the other. */
 export const operations = Object.entries(document.paths).flatMap(([path, item]) =>
   Object.entries(item).map(([method, operation]) => ({
@@ -93,16 +96,26 @@ export const operations = Object.entries(document.paths).flatMap(([path, item]) 
     parameters: operation.parameters,
     requestSchemas: Object.values(operation.requestBody?.content ?? {}).map(({ schema }) => schema),
     requests: shownIn(operation.requestBody?.content, "paths", path, method, "requestBody"),
-    responses: Object.entries(operation.responses).map(([status, { content, headers }]) => ({
-      status: Number(status),
-      types: Object.keys(content ?? {}),
-      shown: shownIn(content, "paths", path, method, "responses", status),
-      codes: Object.values(content ?? {}).flatMap(({ schema }) => codesOf(schema)),
-      schema: Object.keys(content ?? {}).map((type) =>
-        pointer("paths", path, method, "responses", status, "content", type, "schema")
-      )[0],
-      headers: Object.keys(headers)
-    }))
+    /** The same answer in a form that has no schema to speak of. */
+    streams: Object.values(operation.responses).flatMap(({ content }) =>
+      Object.entries(content?.[eventStream]?.examples ?? {}).map(([name]) => name)
+    ),
+    responses: Object.entries(operation.responses)
+      .map(([status, response]) => ({
+        ...response,
+        content: Object.fromEntries(Object.entries(response.content ?? {}).filter(([type]) => type !== eventStream)),
+        status
+      }))
+      .map(({ content, headers, status }) => ({
+        status: Number(status),
+        types: Object.keys(content),
+        shown: shownIn(content, "paths", path, method, "responses", status),
+        codes: Object.values(content).flatMap(({ schema }) => codesOf(schema)),
+        schema: Object.keys(content).map((type) =>
+          pointer("paths", path, method, "responses", status, "content", type, "schema")
+        )[0],
+        headers: Object.keys(headers)
+      }))
   }))
 )
 export type Operation = (typeof operations)[number]

@@ -13,7 +13,7 @@ export interface paths {
         put?: never;
         /**
          * Send a message to the agent
-         * @description One turn: the agent reads the message, works on the user's tasks, and answers. Without `conversation_id` a conversation is started. With an `Idempotency-Key` the request can be sent again safely, however it ended.
+         * @description One turn: the agent reads the message, works on the user's tasks, and answers. Without `conversation_id` a conversation is started. With an `Idempotency-Key` the request can be sent again safely, however it ended. With `Accept: text/event-stream` the answer is a stream of what happens, with the reply as it is made.
          */
         post: operations["sendMessage"];
         delete?: never;
@@ -587,6 +587,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TurnReply"];
+                    "text/event-stream": string;
                 };
             };
             /** @description The request does not fit its schema, or is not JSON */
@@ -780,6 +781,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TurnReply"];
+                    "text/event-stream": string;
                 };
             };
             /** @description The request does not fit its schema, or is not JSON */

@@ -66,7 +66,10 @@ export const clientOf = (baseUrl: string) => {
       found.push(...(await surprises(request.method, schemaPath, response)))
     }
   }
-  const client = createClient<paths>({ baseUrl, headers: { authorization } })
+  const client = createClient<paths, "application/json" | "application/problem+json">({
+    baseUrl,
+    headers: { authorization }
+  })
   client.use(watch)
   return { client, found, seen }
 }
