@@ -7,6 +7,7 @@ export interface LoadRequest {
   readonly path: string
   readonly token: string
   readonly body?: object
+  readonly accept?: string
 }
 
 /** What came of a load. */
@@ -35,7 +36,8 @@ const send = async (pool: Pool, request: LoadRequest): Promise<string> => {
     method: request.method,
     headers: {
       authorization: `Bearer ${request.token}`,
-      ...(request.body !== undefined && { "content-type": "application/json" })
+      ...(request.body !== undefined && { "content-type": "application/json" }),
+      ...(request.accept !== undefined && { accept: request.accept })
     },
     ...(request.body !== undefined && { body: JSON.stringify(request.body) })
   })

@@ -8,10 +8,11 @@ import { hostile } from "./parts/hostile.ts"
 import { peers } from "./parts/peers.ts"
 import { embedded, instances, start } from "./parts/processes.ts"
 import { large, long } from "./parts/size.ts"
+import { streaming } from "./parts/streaming.ts"
 import { chart, gross, planPage, planTable, type Row, type TurnCost, table, turnTable } from "./report.ts"
 
 /**
- * `npm run bench -- [--quick] [--only peers,long,crowd,hostile,instances,embedded,start,large] [--write]`: all that is promised of
+ * `npm run bench -- [--quick] [--only peers,long,crowd,hostile,streaming,instances,embedded,start,large] [--write]`: all that is promised of
  * speed, beside its targets. Ratios come from alternating rounds of one run. `--quick` is a small slice, which fails where
  * a ratio is worse by more than a factor of two than its target, or than what docs/performance.json has; `--write` keeps the figures and the chart in docs.
  */
@@ -41,6 +42,7 @@ const compared = wanted("peers") ? await peers(context, rounds, seconds) : undef
 rows.push(...(compared?.rows ?? []))
 if (wanted("crowd")) rows.push(...(await crowd(context, 5000)))
 if (wanted("hostile")) rows.push(...(await hostile(context, rounds, seconds)))
+if (wanted("streaming")) rows.push(...(await streaming(context, rounds, seconds, 2000)))
 if (wanted("long")) rows.push(...(await long(context)))
 const sized = wanted("large") ? await large(context, Number(values.conversations)) : undefined
 rows.push(...(sized?.rows ?? []))

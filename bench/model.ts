@@ -33,6 +33,30 @@ const asking = completion(
 )
 const saying = completion({ content: "I've added 'Buy groceries' to your list." }, "stop")
 
+const piece = (delta: object, finishReason: string | null = null) =>
+  JSON.stringify({ object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason: finishReason }] })
+const usagePiece = JSON.stringify({
+  choices: [],
+  usage: { prompt_tokens: 580, completion_tokens: 45, total_tokens: 625 }
+})
+const askingPieces = [
+  piece({
+    role: "assistant",
+    content: null,
+    tool_calls: [{ index: 0, id: "call_bench", type: "function", function: { name: "add_task", arguments: "" } }]
+  }),
+  piece({ tool_calls: [{ index: 0, function: { arguments: '{"title":"Buy groceries"}' } }] }),
+  piece({}, "tool_calls"),
+  usagePiece
+]
+/** The first piece tells when it was sent, in milliseconds. */
+const sayingPieces = () => [
+  piece({ role: "assistant", content: `${(performance.timeOrigin + performance.now()).toFixed(3)} ` }),
+  ...["I've", " added", " 'Buy", " groceries'", " to", " your", " list", "."].map((content) => piece({ content })),
+  piece({}, "stop"),
+  usagePiece
+]
+
 const server = createServer((request, response) => {
   const chunks: Array<Buffer> = []
   request.on("data", (chunk: Buffer) => chunks.push(chunk))
@@ -40,6 +64,12 @@ const server = createServer((request, response) => {
     const text = Buffer.concat(chunks).toString("latin1")
     const answer = text.lastIndexOf('"role":"tool"') > text.lastIndexOf('"role":"user"') ? saying : asking
     const send = () => {
+      if (text.includes('"stream":true')) {
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        for (const piece of answer === saying ? sayingPieces() : askingPieces) response.write(`data: ${piece}\n\n`)
+        response.end("data: [DONE]\n\n")
+        return
+      }
       response.writeHead(200, {
         "content-type": "application/json",
         "content-length": String(Buffer.byteLength(answer))

@@ -2,6 +2,7 @@ import { Cause, Effect, Option, Schema } from "effect"
 import { shuttingDownWords } from "../../src/adapters/http/Problems.ts"
 import { faults, type ModelRequest, type Reply, replies } from "../support/model-server.ts"
 import { type Answer, http } from "../support/service.ts"
+import { toldByEvents } from "./watched.ts"
 
 /** A user, and what gives access as that user. */
 export interface ChaosUser {
@@ -112,6 +113,8 @@ export class Clients {
   readonly addresses: () => ReadonlyArray<string>
   /** What the services have printed, for the cause of an answer that should not have been. */
   readonly logs: () => string
+  /** How many answers came as streams of events. */
+  watched = 0
   working = true
   /** The addresses of instances that have said that they are shutting down. */
   private readonly leaving = new Set<string>()
@@ -174,11 +177,14 @@ export class Clients {
         ...(entry.conversationId !== undefined && { conversation_id: entry.conversationId })
       }
       return http("POST", `${address}/api/v1/users/${entry.user}/chat`, entry.token, body, {
-        "idempotency-key": entry.key
+        "idempotency-key": entry.key,
+        // Every third request watches.
+        ...(this.dice(3) === 0 && { accept: "text/event-stream" })
       }).pipe(
-        Effect.tap(({ json, status }) =>
+        Effect.map((received) => this.told(entry, received)),
+        Effect.tap((answer) =>
           Effect.sync(() => {
-            if (status === 503 && json.detail === shuttingDownWords) this.leaving.add(address)
+            if (answer?.status === 503 && answer.json.detail === shuttingDownWords) this.leaving.add(address)
           })
         ),
         Effect.catchCause((cause) => {
@@ -196,6 +202,17 @@ export class Clients {
         })
       )
     })
+  }
+
+  /** What an answer says, be it as a stream of events; nothing where that was cut. */
+  private told(entry: Entry, received: Answer): Answer | undefined {
+    const { answer, breach } = toldByEvents(received)
+    if (breach !== undefined) this.broken.push(`${entry.key} of ${entry.user} was ${breach}`)
+    if (received.json === undefined) this.watched++
+    if (answer === undefined && this.manners.strict) {
+      this.broken.push(`${entry.key} of ${entry.user} was shown half: ${received.text}`)
+    }
+    return answer
   }
 
   /** Sends the message until it is known what has become of it; answers the conversation. */

@@ -157,8 +157,11 @@ const run = Effect.gen(function* () {
     DATABASE_URL: behind(postgres.url, databaseNetwork.port),
     OPENAI_API_KEY: "test",
     OPENAI_BASE_URL: behind(model.baseUrl, modelNetwork.port),
-    RATE_LIMIT: "off",
-    TURNS_AT_ONCE: "off",
+    // More than anybody does, so that they are counted and never reached.
+    RATE_LIMIT: "1000000",
+    TURNS_AT_ONCE: "1000",
+    MAX_CONVERSATIONS: "1000000",
+    MAX_TASKS: "1000000",
     LOG_LEVEL: "Error",
     TURN_TIMEOUT: "8 seconds",
     SHUTDOWN_GRACE: "5 seconds"
@@ -460,6 +463,7 @@ const run = Effect.gen(function* () {
     { concurrency: workerCount, discard: true }
   )
   yield* count("conversations that went on at the end", last.size)
+  yield* count("answers that came as streams of events", clients.watched)
   // What was answered is answered again, byte for byte, by any instance.
   yield* askAgain(clients)
 
@@ -479,8 +483,11 @@ const runEmbedded = Effect.gen(function* () {
     DATA_DIR: folder,
     OPENAI_API_KEY: "test",
     OPENAI_BASE_URL: model.baseUrl,
-    RATE_LIMIT: "off",
-    TURNS_AT_ONCE: "off",
+    // More than anybody does, so that they are counted and never reached.
+    RATE_LIMIT: "1000000",
+    TURNS_AT_ONCE: "1000",
+    MAX_CONVERSATIONS: "1000000",
+    MAX_TASKS: "1000000",
     LOG_LEVEL: "Error"
   }
   let service: Service | undefined

@@ -127,7 +127,7 @@ export const http = (
       status: response.status,
       headers: response.headers,
       text,
-      json: text === "" ? undefined : JSON.parse(text)
+      json: text === "" || response.headers.get("content-type") === "text/event-stream" ? undefined : JSON.parse(text)
     }
   })
 

@@ -1,4 +1,4 @@
-import { Cause, Effect, Fiber, Option, Queue, Schema, Stream } from "effect"
+import { type Array, Cause, Effect, Fiber, Option, Queue, Schema, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import type { ChatAnswer } from "../../domain/Chat.ts"
@@ -68,6 +68,13 @@ const dataOf = (userId: UserId, event: TurnEvent): object => {
   }
 }
 
+const textOf = (userId: UserId, event: TurnEvent): string =>
+  write(
+    eventNames[event._tag],
+    JSON.stringify(dataOf(userId, event)),
+    `${event.attempt}.${event.step}.${event.position}`
+  )
+
 const unfinished = { seq: 0, step: 0, position: 0, providerCallId: "", status: "success", result: "{}" } as const
 
 const encodeTurnFailed = Schema.encodeUnknownOption(TurnFailed)
@@ -116,12 +123,9 @@ export const answerWithEvents = Effect.fnUntraced(function* <E extends object, R
     })
   )
   const texts = Stream.fromQueue(events).pipe(
-    Stream.map((event) =>
-      write(
-        eventNames[event._tag],
-        JSON.stringify(dataOf(userId, event)),
-        `${event.attempt}.${event.step}.${event.position}`
-      )
+    // What has come together is written together.
+    Stream.mapArray(
+      (batch): Array.NonEmptyReadonlyArray<string> => [batch.map((event) => textOf(userId, event)).join("")]
     ),
     Stream.concat(Stream.fromEffect(end)),
     Stream.merge(Stream.as(Stream.drop(Stream.tick(keepAliveEvery), 1), keepAlive), { haltStrategy: "left" }),

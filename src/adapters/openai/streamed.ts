@@ -1,4 +1,4 @@
-import { Option, Schema } from "effect"
+import { Option, Result, Schema } from "effect"
 import { Sse } from "effect/encoding"
 import type { OnText } from "../../ports/LLM.ts"
 
@@ -20,16 +20,21 @@ const Delta = Schema.Struct({
 })
 
 const decodeChunk = Schema.decodeUnknownOption(
-  Schema.fromJsonString(
-    Schema.Struct({
-      choices: optional(
-        Schema.Array(Schema.Struct({ delta: optional(Delta), finish_reason: optional(Schema.String) }))
-      ),
-      usage: Schema.optionalKey(Schema.Unknown),
-      error: Schema.optionalKey(Schema.Unknown)
-    })
-  )
+  Schema.Struct({
+    choices: optional(Schema.Array(Schema.Struct({ delta: optional(Delta), finish_reason: optional(Schema.String) }))),
+    usage: Schema.optionalKey(Schema.Unknown),
+    error: Schema.optionalKey(Schema.Unknown)
+  })
 )
+// Apart, since a schema with a transformation in it is not compiled, and there is a piece for each word.
+const readChunk = (data: string) =>
+  Result.getOrElse(
+    Result.map(
+      Result.try((): unknown => JSON.parse(data)),
+      decodeChunk
+    ),
+    () => Option.none()
+  )
 
 /**
  * Puts the pieces of a streamed answer together to what the same answer would be as a whole, so that it is read as that. A
@@ -63,7 +68,7 @@ const makeAssembly = (onText: OnText) => {
   return {
     take: (data: string): void => {
       if (data === "[DONE]") return
-      const chunk = Option.getOrUndefined(decodeChunk(data))
+      const chunk = Option.getOrUndefined(readChunk(data))
       if (chunk === undefined || (chunk.error !== undefined && chunk.error !== null)) {
         spoilt = true
         return
@@ -109,7 +114,8 @@ export const readStreamed = async (response: Response, onText: OnText): Promise<
   const parser = Sse.makeParser((event) => {
     if (event._tag === "Event") assembly.take(event.data)
   })
-  for await (const text of response.body.pipeThrough(new TextDecoderStream())) failure ??= parser.feed(text)
+  const decoder = new TextDecoder()
+  for await (const bytes of response.body) failure ??= parser.feed(decoder.decode(bytes, { stream: true }))
   if (failure !== undefined) throw failure
   return assembly.whole()
 }
