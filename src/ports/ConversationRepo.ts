@@ -7,7 +7,7 @@ import type {
   TurnId,
   TurnStatus
 } from "../domain/model/Conversation.ts"
-import type { ConversationNotFound, StorageUnavailable } from "../domain/model/Errors.ts"
+import type { ConversationNotFound, StorageUnavailable, TurnNotFound } from "../domain/model/Errors.ts"
 import type { Failure, IdempotencyKey, Usage } from "../domain/model/Turn.ts"
 import type { UserId } from "../domain/model/User.ts"
 import type { TaskOperation, TaskTools } from "./TaskTools.ts"
@@ -226,6 +226,21 @@ export interface FailRequest {
   readonly usage: Usage
 }
 
+/** How a turn stands. */
+export interface StoredTurn extends TurnRef {
+  readonly status: TurnStatus
+  /** What its committed part used. */
+  readonly usage: Usage
+  /** The calls that did take effect. */
+  readonly calls: ReadonlyArray<StoredCall>
+  /** The stored answer, when it is complete. */
+  readonly body: string | null
+  /** Why it failed, if it did. */
+  readonly failure: Failure | null
+  /** Whether the same request under the same key takes it up again. */
+  readonly retryable: boolean
+}
+
 /** One page of a list, and whether there is more behind it. */
 export interface Page<A> {
   readonly items: ReadonlyArray<A>
@@ -345,6 +360,8 @@ export class ConversationRepo extends Context.Service<
       conversationId: ConversationId,
       query: { readonly limit: number; readonly order: "asc" | "desc"; readonly after: Option.Option<number> }
     ) => Effect.Effect<Page<StoredMessage>, ConversationNotFound | StorageUnavailable>
+    /** How a turn stands. One whose conversation was deleted is none. */
+    readonly turn: (userId: UserId, turnId: TurnId) => Effect.Effect<StoredTurn, TurnNotFound | StorageUnavailable>
     /** Removes all that the store holds of a user: conversations, turns with their keys, tasks. */
     readonly eraseUser: (userId: UserId) => Effect.Effect<void, StorageUnavailable>
     /** Succeeds when the store answers and has all that this version needs. */

@@ -100,7 +100,11 @@ const open = Effect.fnUntraced(function* (change: (adapters: Adapters) => Adapte
     belongings: Effect.gen(function* () {
       const task = yield* http("POST", `${base}/api/v1/users/${id}/tasks`, token, { title: `A task of ${id}'s` })
       const turn = yield* http("POST", `${base}/api/v1/users/${id}/chat`, token, { message: "Hello" })
-      return { conversation_id: turn.json.conversation_id, task_id: String(task.json.id) }
+      return {
+        conversation_id: turn.json.conversation_id,
+        task_id: String(task.json.id),
+        turn_id: turn.json.turn_id
+      }
     })
   })
   const jwt = yield* Effect.promise(() => sign(key, { sub: "ada" }))

@@ -2,7 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, type Layer, Option } from "effect"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { ConversationId, MessageId, ToolCallId, TurnId } from "../../src/domain/model/Conversation.ts"
-import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
+import { StorageUnavailable, TurnNotFound } from "../../src/domain/model/Errors.ts"
 import { toStorable } from "../../src/domain/model/Text.ts"
 import { IdempotencyKey, noUsage } from "../../src/domain/model/Turn.ts"
 import { UserId } from "../../src/domain/model/User.ts"
@@ -1127,6 +1127,50 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.deepStrictEqual(yield* page("desc", 2), [[1], false])
         const [message] = yield* messagesOf(first)
         assert.strictEqual(message?.turnId, first.claim.turnId)
+      })
+    )
+
+    it.effect("tells how a turn stands, and of none that is another's or deleted", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const [user, other] = [yield* newUser, yield* newUser]
+        const turn = yield* claim(user)
+        const { conversationId, turnId } = turn.claim
+        const known = { userId: user, conversationId, turnId, body: null, failure: null, retryable: false }
+        assert.deepStrictEqual(yield* repo.turn(user, turnId), {
+          ...known,
+          status: "running",
+          usage: { promptTokens: 0, completionTokens: 0 },
+          calls: []
+        })
+        const stepped = yield* step(turn)
+        assert(stepped._tag === "Committed")
+        const running = yield* repo.turn(user, turnId)
+        assert.strictEqual(running.status, "running")
+        assert.deepStrictEqual(running.calls, stepped.calls)
+        assert.isAbove(running.usage.promptTokens, 0)
+        const failure = { code: "model_failed", reason: "overloaded" } as const
+        yield* repo.fail(turn.claim, { steps: 1, failure, retryable: true, usage: turn.usage })
+        const failed = { ...running, status: "failed" as const, failure, retryable: true }
+        assert.deepStrictEqual(yield* repo.turn(user, turnId), failed)
+        // A newer turn closes it for good.
+        const newer = yield* claim(user, inConversation(turn))
+        assert.deepStrictEqual(yield* repo.turn(user, turnId), { ...failed, retryable: false })
+        yield* complete(newer)
+        const completed = yield* repo.turn(user, newer.claim.turnId)
+        assert.strictEqual(completed.status, "completed")
+        assert.strictEqual(completed.retryable, false)
+        const stored = yield* complete(newer)
+        assert.strictEqual(stored._tag === "Completed" && stored.body, completed.body)
+        const unknown = TurnId.make(yield* uuidV7)
+        for (const [asker, id] of [
+          [other, turnId],
+          [user, unknown]
+        ] as const) {
+          assert.deepStrictEqual(yield* Effect.flip(repo.turn(asker, id)), new TurnNotFound({ turnId: id }))
+        }
+        yield* repo.remove(user, conversationId)
+        assert.strictEqual((yield* Effect.flip(repo.turn(user, turnId)))._tag, "TurnNotFound")
       })
     )
 

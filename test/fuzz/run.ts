@@ -78,9 +78,11 @@ const settle = (client: Client, operations: ReadonlyArray<Operation>, users: Rea
       const root = `/api/v1/users/${user.id}`
       const conversations: Array<string> = []
       const tasks: Array<number> = []
+      const turns: Array<string> = []
       for (const message of ["Hello", "Add a task to buy milk", "Add a task: call Ada"]) {
         const reply = jsonOf(yield* ask(user, "POST", `${root}/chat`, { message }))
         conversations.push(`${at(reply, "conversation_id")}`)
+        turns.push(`${at(reply, "turn_id")}`)
       }
       for (const title of ["One", "Two", "Three"]) {
         tasks.push(Number(at(jsonOf(yield* ask(user, "POST", `${root}/tasks`, { title })), "id")))
@@ -98,7 +100,8 @@ const settle = (client: Client, operations: ReadonlyArray<Operation>, users: Rea
         user,
         values: new Map<string, ReadonlyArray<string | number>>([
           ["conversation_id", conversations],
-          ["task_id", tasks]
+          ["task_id", tasks],
+          ["turn_id", turns]
         ]),
         cursors
       }

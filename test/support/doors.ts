@@ -12,6 +12,7 @@ export interface Owner {
 export interface Belongings {
   readonly conversation_id: string
   readonly task_id: string
+  readonly turn_id: string
 }
 
 /** What a request was answered. */
@@ -41,8 +42,9 @@ export interface Tried {
 /** Operations that ask for no token, on purpose. */
 const open = new Set(["/health/live", "/health/ready"])
 
-const absent: Belongings = { conversation_id: "00000000-0000-7000-8000-0000000000ff", task_id: "2147483647" }
-const malformed: Belongings = { conversation_id: "not-a-uuid", task_id: "x" }
+const unused = "00000000-0000-7000-8000-0000000000ff"
+const absent: Belongings = { conversation_id: unused, task_id: "2147483647", turn_id: unused }
+const malformed: Belongings = { conversation_id: "not-a-uuid", task_id: "x", turn_id: "not-a-uuid" }
 
 interface Door {
   readonly method: string
@@ -158,7 +160,7 @@ export const tryDoors = <Id extends string, Groups extends HttpApiGroup.Constrai
       expect(locked.size === 1, "another user: told apart by the ids")
       expect(statements().length === 0, "another user: the database was asked")
 
-      const named = /:(?:conversation|task)_id/.test(door.path) || door.path.endsWith("/chat")
+      const named = /:(?:conversation|task|turn)_id/.test(door.path) || door.path.endsWith("/chat")
       if (named) {
         statements()
         const other = yield* knock(door, ada.id, foreign, ada.token)

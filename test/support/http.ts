@@ -12,11 +12,22 @@ import {
   ToolCallId,
   TurnId
 } from "../../src/domain/model/Conversation.ts"
-import { ConversationNotFound, InvalidToken, type ShuttingDown, TaskNotFound } from "../../src/domain/model/Errors.ts"
+import {
+  ConversationNotFound,
+  InvalidToken,
+  type ShuttingDown,
+  TaskNotFound,
+  TurnNotFound
+} from "../../src/domain/model/Errors.ts"
 import { type Task, TaskId } from "../../src/domain/model/Task.ts"
 import { type User, UserId } from "../../src/domain/model/User.ts"
 import { Auth } from "../../src/ports/Auth.ts"
-import { ConversationRepo, type StoredCall, type StoredMessage } from "../../src/ports/ConversationRepo.ts"
+import {
+  ConversationRepo,
+  type StoredCall,
+  type StoredMessage,
+  type StoredTurn
+} from "../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
 
 /** The user of the token `ada-token`. */
@@ -110,6 +121,19 @@ export const replyBody =
   '"message_id":"01935d3b-0000-7000-8000-000000000002","message":"D\\u006fne \\ud83d\\ude00.","tool_calls":[],' +
   '"usage":{"total_tokens":5,"prompt_tokens":3,"completion_tokens":2} }'
 
+/** That turn, as it is stored. */
+const storedTurn: StoredTurn = {
+  userId: ada.id,
+  conversationId: conversation.id,
+  turnId,
+  status: "completed",
+  usage: { promptTokens: 3, completionTokens: 2 },
+  calls: [call],
+  body: replyBody,
+  failure: null,
+  retryable: false
+}
+
 /** What to do otherwise than the fakes below. */
 export interface Overrides {
   readonly auth?: Partial<Auth["Service"]>
@@ -157,6 +181,14 @@ export const makeFakes = (overrides: Overrides = {}) => {
       rename: (...args) => answer("rename", args, find(args[0], args[1], { ...conversation, title: args[2] })),
       remove: (...args) => answer("remove", args, Effect.asVoid(find(...args, undefined))),
       messages: (...args) => answer("messages", args, find(args[0], args[1], { items: [message], hasMore: false })),
+      turn: (...args) =>
+        answer(
+          "turn",
+          args,
+          args[0] === ada.id && args[1] === turnId
+            ? Effect.succeed(storedTurn)
+            : Effect.fail(new TurnNotFound({ turnId: args[1] }))
+        ),
       eraseUser: (...args) => answer("eraseUser", args, Effect.void),
       check: answer("check", [], Effect.void),
       ...overrides.repo

@@ -105,6 +105,7 @@ const everything = Effect.fnUntraced(function* (token: string) {
   const cursor = Option.some({ updatedAt: yield* DateTime.now, id: ConversationId.make(conversationOf(100)) })
   for (const after of [Option.none(), cursor]) yield* repo.list(ada, { limit: 50, after })
   yield* repo.get(ada, long)
+  yield* repo.turn(ada, turn.claim.turnId)
   yield* repo.rename(ada, long, "Long")
   for (const order of ["asc", "desc"] as const) {
     yield* repo.messages(ada, long, { ...page, order })

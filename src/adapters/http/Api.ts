@@ -11,7 +11,7 @@ import {
 import { StoredArray, StoredText } from "../../domain/model/Bounds.ts"
 import { Conversation, ConversationTitle, Message, MessageText } from "../../domain/model/Conversation.ts"
 import { Task, TaskDescription, TaskStatus, TaskTitle } from "../../domain/model/Task.ts"
-import { TurnReply } from "../../domain/model/Turn.ts"
+import { Turn, TurnReply } from "../../domain/model/Turn.ts"
 import type { User } from "../../domain/model/User.ts"
 import { describeDocument, type Shown, showExamples } from "./Document.ts"
 import { answers, type Example, eventStreams, requests } from "./Examples.ts"
@@ -24,6 +24,7 @@ import {
   MessageCursor,
   TaskCursor,
   TaskIdParam,
+  TurnIdParam,
   UserIdParam
 } from "./Parameters.ts"
 import {
@@ -104,6 +105,8 @@ const ConversationBody = named("Conversation", "A talk between the user and the 
 const MessageBody = named("Message", "What was said, by the user or by the agent", Message)
 const TaskBody = named("Task", "An entry of the user's to-do list", Task)
 const TurnReplyBody = named("TurnReply", "The turn is over: what the agent says, and which tools it used", TurnReply)
+
+const TurnBody = named("Turn", "A turn as it stands: with the answer, or with why it failed", Turn)
 
 const gone = HttpApiSchema.NoContent.annotate({ description: "It is gone, and there is nothing to tell" })
 
@@ -380,6 +383,26 @@ const TasksGroup = HttpApiGroup.make("tasks")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Tasks", description: "The user's to-do list." }))
 
+const TurnsGroup = HttpApiGroup.make("turns")
+  .add(
+    HttpApiEndpoint.get("get", "/api/v1/users/:user_id/turns/:turn_id", {
+      params: { user_id: UserIdParam, turn_id: TurnIdParam },
+      success: TurnBody,
+      error: [NotFound, Unavailable]
+    }).annotateMerge(
+      operation(
+        "getTurn",
+        "One turn as it stands",
+        "For whoever has lost its answer and cannot ask again under its key. A turn of a conversation that was deleted is none.",
+        { answer: of(TurnBody, answers.turn), wrong: { 400: ["InvalidTurnId"], 404: ["NoSuchTurn"] } }
+      )
+    )
+  )
+  .middleware(ValidRequest)
+  .middleware(FairShare)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ title: "Turns", description: "What has become of a message." }))
+
 const UsersGroup = HttpApiGroup.make("users")
   .add(
     HttpApiEndpoint.delete("erase", "/api/v1/users/:user_id/data", {
@@ -425,7 +448,7 @@ const HealthGroup = HttpApiGroup.make("health")
 
 /** All that the service offers over HTTP. */
 export class Api extends HttpApi.make("turnkeeper")
-  .add(ChatGroup, ConversationsGroup, TasksGroup, UsersGroup, HealthGroup)
+  .add(ChatGroup, TurnsGroup, ConversationsGroup, TasksGroup, UsersGroup, HealthGroup)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({

@@ -2,9 +2,10 @@ import { DateTime, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type { Conversation, Message } from "../../domain/model/Conversation.ts"
 import type { Task } from "../../domain/model/Task.ts"
+import { summarizeUsage, type Turn } from "../../domain/model/Turn.ts"
 import type { User } from "../../domain/model/User.ts"
 import { encodeToolCall } from "../../domain/ToolCalls.ts"
-import type { StoredMessage } from "../../ports/ConversationRepo.ts"
+import type { StoredMessage, StoredTurn } from "../../ports/ConversationRepo.ts"
 import { ConversationCursor, MessageCursor, TaskCursor } from "./Parameters.ts"
 
 /*
@@ -40,6 +41,30 @@ export const messageEntry =
     tool_calls: message.calls.map((call) => encodeToolCall(userId, call)),
     created_at: DateTime.formatIso(message.createdAt)
   })
+
+/** A turn as it stands: with its answer, which is the stored one, or with why it failed. */
+export const turnResponse = (turn: StoredTurn): HttpServerResponse.HttpServerResponse => {
+  const usage = summarizeUsage(turn.usage)
+  const body: Omit<typeof Turn.Encoded, "reply"> = {
+    id: turn.turnId,
+    conversation_id: turn.conversationId,
+    status: turn.status,
+    tool_calls: turn.calls.map((call) => encodeToolCall(turn.userId, call)),
+    usage: {
+      prompt_tokens: usage.promptTokens,
+      completion_tokens: usage.completionTokens,
+      total_tokens: usage.totalTokens
+    },
+    failure:
+      turn.failure === null
+        ? null
+        : { code: turn.failure.code, reason: turn.failure.reason ?? null, retryable: turn.retryable }
+  }
+  // The reply as it is stored: encoded again it would no longer be the same bytes.
+  return HttpServerResponse.text(`${JSON.stringify(body).slice(0, -1)},"reply":${turn.body ?? "null"}}`, {
+    contentType: "application/json"
+  })
+}
 
 export const conversationCursor = Schema.encodeSync(ConversationCursor)
 export const messageCursor = Schema.encodeSync(MessageCursor)

@@ -1,6 +1,6 @@
 import type { Conversation, Message } from "../../domain/model/Conversation.ts"
 import type { Task } from "../../domain/model/Task.ts"
-import type { TurnReply } from "../../domain/model/Turn.ts"
+import type { Turn, TurnReply } from "../../domain/model/Turn.ts"
 import {
   type Code,
   type InvalidProblem,
@@ -24,6 +24,7 @@ export interface Example<Body = unknown> {
 
 export const userId = "demo"
 export const conversationId = "019bd5b2-7100-7a61-9c0e-5d3f2b8a4e17"
+export const turnId = "019bd5b2-7100-7b02-8d4c-91e6a07f35c2"
 export const idempotencyKey = "buy-groceries-1"
 
 const groceriesAdded: typeof Task.Encoded = {
@@ -66,7 +67,7 @@ const groceriesCall: (typeof TurnReply.Encoded)["tool_calls"][number] = {
 
 const firstReply: typeof TurnReply.Encoded = {
   conversation_id: conversationId,
-  turn_id: "019bd5b2-7100-7b02-8d4c-91e6a07f35c2",
+  turn_id: turnId,
   message_id: "019bd5b2-786c-7f3d-a6b1-2c8e4d90f7a5",
   message: "I've added 'Buy groceries' to your list as task 1.",
   tool_calls: [groceriesCall],
@@ -88,6 +89,16 @@ const secondReply: typeof TurnReply.Encoded = {
     }
   ],
   usage: { prompt_tokens: 1388, completion_tokens: 19, total_tokens: 1407 }
+}
+
+const firstTurn: typeof Turn.Encoded = {
+  id: turnId,
+  conversation_id: conversationId,
+  status: "completed",
+  tool_calls: firstReply.tool_calls,
+  usage: firstReply.usage,
+  failure: null,
+  reply: firstReply
 }
 
 const newConversation: typeof Conversation.Encoded = {
@@ -173,6 +184,7 @@ export const answers = {
     NewConversation: { summary: "A task was added", value: firstReply },
     SameConversation: { summary: "A task was completed", value: secondReply }
   },
+  turn: { Completed: { summary: "It is complete", value: firstTurn } },
   conversations: {
     Conversations: {
       summary: "One conversation",
@@ -235,6 +247,7 @@ export const wrong = {
   MissingHost: invalid("A request without a Host", "host", "Missing key"),
   InvalidUserId: invalid("A user id that cannot be one", "user_id", "Expected 1 to 128 characters of A-Z a-z 0-9 _ -"),
   InvalidConversationId: invalid("A conversation id that cannot be one", "conversation_id", "Expected a UUID"),
+  InvalidTurnId: invalid("A turn id that cannot be one", "turn_id", "Expected a UUID"),
   InvalidTaskId: invalid("A task number that cannot be one", "task_id", "Expected a whole number from 1 to 2147483647"),
   InvalidLimit: invalid("A page that would be too long", "limit", "Expected a whole number from 1 to 200"),
   InvalidConversationLimit: invalid("A page that would be too long", "limit", "Expected a whole number from 1 to 100"),
@@ -250,6 +263,7 @@ export const wrong = {
   Forbidden: is("Another user's path", "forbidden", "The path's user is not the token's user."),
   NoSuchConversation: is("No such conversation", "not_found", "There is no such conversation."),
   NoSuchTask: is("No such task", "not_found", "There is no such task."),
+  NoSuchTurn: is("No such turn", "not_found", "There is no such turn."),
   ConversationBusy: is("Another turn is running", "conversation_busy", "Another turn of this conversation is running."),
   TurnInProgress: is("This turn is running", "turn_in_progress", "The turn under this key is still running."),
   TooManyConversations: is(

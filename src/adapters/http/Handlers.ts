@@ -22,7 +22,8 @@ import {
   messageEntry,
   pageResponse,
   taskCursor,
-  taskEntry
+  taskEntry,
+  turnResponse
 } from "./Bodies.ts"
 import { answerWithEvents, wantsEvents } from "./EventStream.ts"
 import { failUnavailable } from "./Middleware.ts"
@@ -35,7 +36,8 @@ export const Readiness = Context.Reference<Effect.Effect<void, ShuttingDown>>("t
 
 const failNotFound = {
   ConversationNotFound: () => fail("not_found", "There is no such conversation."),
-  TaskNotFound: () => fail("not_found", "There is no such task.")
+  TaskNotFound: () => fail("not_found", "There is no such task."),
+  TurnNotFound: () => fail("not_found", "There is no such turn.")
 }
 
 const failFull = (limit: number, what: "conversations" | "tasks") =>
@@ -170,6 +172,23 @@ const conversations = HttpApiBuilder.group(
   })
 )
 
+const turns = HttpApiBuilder.group(
+  Api,
+  "turns",
+  Effect.fnUntraced(function* (handlers) {
+    const repo = yield* ConversationRepo
+    return handlers.handleAll({
+      get: Effect.fnUntraced(function* ({ params }) {
+        const { id } = yield* CurrentUser
+        const turn = yield* repo
+          .turn(id, params.turn_id)
+          .pipe(Effect.catchTags({ TurnNotFound: failNotFound.TurnNotFound, StorageUnavailable: failUnavailable }))
+        return turnResponse(turn)
+      })
+    })
+  })
+)
+
 const tasks = HttpApiBuilder.group(
   Api,
   "tasks",
@@ -265,4 +284,4 @@ const conversationRefusals = {
 const taskRefusals = { TaskNotFound: failNotFound.TaskNotFound, StorageUnavailable: failUnavailable }
 
 /** What answers the endpoints of the `Api`. */
-export const handlers = Layer.mergeAll(chat, conversations, tasks, users, health)
+export const handlers = Layer.mergeAll(chat, turns, conversations, tasks, users, health)

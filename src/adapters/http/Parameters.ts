@@ -1,9 +1,9 @@
 import { Effect, Schema, SchemaGetter, SchemaIssue } from "effect"
-import { ConversationId } from "../../domain/model/Conversation.ts"
+import { ConversationId, TurnId } from "../../domain/model/Conversation.ts"
 import { TaskId } from "../../domain/model/Task.ts"
 import { IdempotencyKey } from "../../domain/model/Turn.ts"
 import { UserId } from "../../domain/model/User.ts"
-import { conversationId, cursors, idempotencyKey, userId } from "./Examples.ts"
+import { conversationId, cursors, idempotencyKey, turnId, userId } from "./Examples.ts"
 
 /** Text on the wire. A schema that changes it before it looks would leave the OpenAPI document with a bare string. */
 export const documentedText = (description: string, json: Schema.JsonObject = {}, example?: string) =>
@@ -21,6 +21,8 @@ export const UserIdParam = documentedText(
 export const ConversationIdParam = documentedText("A conversation", { format: "uuid" }, conversationId).pipe(
   Schema.decodeTo(ConversationId)
 )
+
+export const TurnIdParam = documentedText("A turn", { format: "uuid" }, turnId).pipe(Schema.decodeTo(TurnId))
 
 const canonicalDigits = /^[1-9][0-9]{0,9}$/
 

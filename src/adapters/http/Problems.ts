@@ -183,7 +183,7 @@ export const Unauthorized = HttpApiSchema.WithHeaders(
 
 export const Forbidden = codeSchema("Forbidden", ["forbidden"], "The path's user is not the token's user", {})
 
-export const NotFound = codeSchema("NotFound", ["not_found"], "This user has no such conversation or task", {})
+export const NotFound = codeSchema("NotFound", ["not_found"], "This user has no such conversation, turn or task", {})
 
 export const Conflict = HttpApiSchema.WithHeaders(
   codeSchema(

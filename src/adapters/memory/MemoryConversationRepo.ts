@@ -1,6 +1,6 @@
 import { Clock, DateTime, Effect, Layer, Option } from "effect"
 import type { Conversation, ConversationId, TurnId } from "../../domain/model/Conversation.ts"
-import { ConversationNotFound } from "../../domain/model/Errors.ts"
+import { ConversationNotFound, TurnNotFound } from "../../domain/model/Errors.ts"
 import { addUsage, noUsage } from "../../domain/model/Turn.ts"
 import type { UserId } from "../../domain/model/User.ts"
 import {
@@ -488,6 +488,21 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             }
           })
         ),
+      turn: (userId, turnId) =>
+        at(() => {
+          const turn = stateOf(users, userId).turns.get(turnId)
+          if (turn === undefined || turn.status === "deleted") return Effect.fail(new TurnNotFound({ turnId }))
+          const conversation = conversationOf(userId, turn.conversationId)
+          return Effect.succeed({
+            ...refOf(userId, turn),
+            status: turn.status,
+            usage: turn.usage,
+            calls: conversation?.calls.filter((call) => call.seq === turn.seq) ?? [],
+            body: turn.response,
+            failure: turn.failure,
+            retryable: mayRetry(userId, turn)
+          })
+        }),
       eraseUser: (userId) =>
         now((now) => {
           const { fullAt } = stateOf(users, userId)

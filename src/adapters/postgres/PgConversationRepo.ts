@@ -8,7 +8,7 @@ import {
   TurnId,
   TurnStatus
 } from "../../domain/model/Conversation.ts"
-import { ConversationNotFound, StorageUnavailable } from "../../domain/model/Errors.ts"
+import { ConversationNotFound, StorageUnavailable, TurnNotFound } from "../../domain/model/Errors.ts"
 import { Failure } from "../../domain/model/Turn.ts"
 import { UserId } from "../../domain/model/User.ts"
 import {
@@ -25,7 +25,8 @@ import {
   type StepRequest,
   type StepWork,
   type StoredCall,
-  type StoredMessage
+  type StoredMessage,
+  type StoredTurn
 } from "../../ports/ConversationRepo.ts"
 import { asStorage, isConflict, isLockTimeout, retryLocks, sqlDefectsAsFailures, storageErrors } from "./errors.ts"
 import { latestMigration, migrationsTable } from "./migrations.ts"
@@ -157,6 +158,17 @@ const MessageRow = Schema.Union([
   })
 ])
 const decodeMessages = Schema.decodeUnknownSync(Schema.Array(MessageRow))
+const TurnRow = Schema.Struct({
+  conversation_id: ConversationId,
+  status: TurnStatus,
+  prompt_tokens: Schema.Int,
+  completion_tokens: Schema.Int,
+  response: Schema.NullOr(Schema.String),
+  failure: Schema.NullOr(Schema.String),
+  retryable: Schema.Boolean,
+  ...callColumns
+})
+const decodeTurns = Schema.decodeUnknownSync(Schema.Array(TurnRow))
 const decodeDeleted = Schema.decodeUnknownSync(Schema.Struct({ deleted: Schema.Boolean }))
 const isNoMessage = Schema.is(Schema.Struct({ seq: Schema.Null }))
 const decodeMigrations = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ latest: Schema.NullOr(Schema.Int) })))
@@ -242,6 +254,18 @@ const toOutcome = (userId: UserId, row: OutcomeRow): BeginOutcome | Lost => {
       return { _tag: "TooManyConversations" }
   }
 }
+
+const toStoredTurn = (userId: UserId, turnId: TurnId, row: typeof TurnRow.Type): StoredTurn => ({
+  userId,
+  conversationId: row.conversation_id,
+  turnId,
+  status: row.status,
+  usage: { promptTokens: row.prompt_tokens, completionTokens: row.completion_tokens },
+  calls: toCalls(row),
+  body: row.response,
+  failure: row.failure === null ? null : decodeFailure(row.failure),
+  retryable: row.retryable
+})
 
 /** Makes messages of rows that tell each as often as it has calls, in order. */
 const toMessages = (rows: ReadonlyArray<typeof MessageRow.Type>): ReadonlyArray<StoredMessage> => {
@@ -605,6 +629,28 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
             )
           }),
           asStorage("ConversationRepo.messages")
+        ),
+      turn: (userId, turnId) =>
+        sql`select t.conversation_id, t.status, t.prompt_tokens, t.completion_tokens, t.response, t.failure,
+            t.retryable and v.last_turn_id = t.id retryable, c.*
+          from turns t
+          join conversations v on v.user_id = t.user_id and v.id = t.conversation_id
+          left join lateral (
+            select array_agg(x.id) call_ids, array_agg(x.seq) call_seqs, array_agg(x.step) call_steps,
+              array_agg(x.position) call_positions, array_agg(x.provider_call_id) call_provider_ids,
+              array_agg(x.tool_name) call_tools, array_agg(x.arguments::text) call_arguments,
+              array_agg(x.result::text) call_results, array_agg(x.status) call_statuses
+            from (select * from tool_calls y where y.user_id = t.user_id and y.conversation_id = t.conversation_id
+              and y.seq = t.seq order by y.step, y.position) x
+          ) c on true
+          where t.user_id = ${userId} and t.id = ${turnId}::uuid and t.status <> 'deleted'`.pipe(
+          Effect.flatMap((rows) =>
+            Option.match(Array.head(decodeTurns(rows)), {
+              onNone: () => Effect.fail(new TurnNotFound({ turnId })),
+              onSome: (row) => Effect.succeed(toStoredTurn(userId, turnId, row))
+            })
+          ),
+          asStorage("ConversationRepo.turn")
         ),
       eraseUser: (userId) =>
         sql`select user_erase(${userId})`.pipe(retryLocks, Effect.asVoid, asStorage("ConversationRepo.eraseUser")),

@@ -26,6 +26,9 @@ export class ConversationNotFound extends Schema.TaggedError<ConversationNotFoun
 /** This user has no such task; whether someone else has is not told. */
 export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFound", { taskId: TaskId }) {}
 
+/** This user has no such turn; whether someone else has is not told. */
+export class TurnNotFound extends Schema.TaggedError<TurnNotFound>()("TurnNotFound", { turnId: TurnId }) {}
+
 /** Another turn of this conversation is running. */
 export class ConversationBusy extends Schema.TaggedError<ConversationBusy>()("ConversationBusy", {
   /** When it may be worth trying again, in milliseconds. */

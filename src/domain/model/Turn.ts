@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { ConversationId, MessageId, ToolCalls, TurnId } from "./Conversation.ts"
+import { ConversationId, MessageId, ToolCalls, TurnId, TurnStatus } from "./Conversation.ts"
 
 /** The name that a client gives a request so that it can repeat it safely: 1 to 255 visible ASCII characters. */
 export const IdempotencyKey = Schema.String.pipe(
@@ -86,3 +86,23 @@ export type Failure = typeof Failure.Type
 /** Whether a failed model may be tried again for the same turn. */
 export const isRetryableReason = (reason: ModelFailureReason): boolean =>
   reason !== "refused" && reason !== "context_too_long" && reason !== "misconfigured"
+
+/** A turn as it stands, as its user sees it. */
+export const Turn = Schema.Struct({
+  id: TurnId,
+  conversationId: ConversationId,
+  status: TurnStatus,
+  /** The calls that have taken effect. */
+  toolCalls: ToolCalls,
+  /** What its committed part used. */
+  usage: UsageSummary,
+  failure: Schema.NullOr(
+    Schema.Struct({
+      code: FailureCode,
+      reason: Schema.NullOr(ModelFailureReason),
+      /** Whether the same request under the same key goes on where this one stopped. */
+      retryable: Schema.Boolean
+    })
+  ),
+  reply: Schema.NullOr(TurnReply)
+}).pipe(Schema.encodeKeys({ conversationId: "conversation_id", toolCalls: "tool_calls" }))

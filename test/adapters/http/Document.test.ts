@@ -69,6 +69,7 @@ it.live("the document is OpenAPI 3.1, in which every operation has a name, a tag
       "eraseUserData",
       "getConversation",
       "getTask",
+      "getTurn",
       "isLive",
       "isReady",
       "listConversations",
@@ -102,7 +103,7 @@ const problemsOf = ({ path, requestBody, operationId }: Described): Array<string
   if (operationId === "createTask") {
     statuses.push("422")
   }
-  if (path.includes("{conversation_id}") || path.includes("{task_id}")) {
+  if (/\{(?:conversation|task|turn)_id\}/.test(path)) {
     statuses.push("404")
   }
   return statuses
@@ -155,6 +156,7 @@ it.live("parameters are told with their bounds", () =>
     const expected = new Map<string, unknown>([
       ["user_id", { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_-]{1,128}$" }],
       ["conversation_id", { type: "string", format: "uuid", minLength: 36, maxLength: 36 }],
+      ["turn_id", { type: "string", format: "uuid", minLength: 36, maxLength: 36 }],
       ["task_id", { type: "integer", format: "int32", minimum: 1, maximum: 2_147_483_647 }],
       ["status", { type: "string", enum: ["all", "pending", "completed"], default: "all" }],
       ["order", { type: "string", enum: ["asc", "desc"], default: "asc" }],

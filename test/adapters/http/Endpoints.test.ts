@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../../../src/adapters/http/Api.ts"
 import { AuthUnavailable, StorageUnavailable } from "../../../src/domain/model/Errors.ts"
-import { conversation, invalidJson, problemJson, serveFakes } from "../../support/http.ts"
+import { conversation, invalidJson, problemJson, serveFakes, turnId } from "../../support/http.ts"
 
 interface Endpoint {
   readonly name: string
@@ -29,7 +29,11 @@ const owned = endpoints.filter(({ path }) => path.includes(":user_id"))
 
 /** A path of this user, in which nothing is malformed unless it is asked for. */
 const pathOf = (endpoint: Endpoint, userId: string, conversationId: string = conversation.id, taskId = "7") =>
-  endpoint.path.replace(":user_id", userId).replace(":conversation_id", conversationId).replace(":task_id", taskId)
+  endpoint.path
+    .replace(":user_id", userId)
+    .replace(":conversation_id", conversationId)
+    .replace(":task_id", taskId)
+    .replace(":turn_id", turnId)
 
 /** Bodies that fit, for those endpoints that take one. */
 const bodyOf = (endpoint: Endpoint) => (endpoint.hasBody ? { body: '{"message":"Hello","title":"Milk"}' } : {})
@@ -44,6 +48,7 @@ it("the endpoints are those that are promised, and all but the health checks are
     "GET /api/v1/users/:user_id/conversations/:conversation_id/messages",
     "GET /api/v1/users/:user_id/tasks",
     "GET /api/v1/users/:user_id/tasks/:task_id",
+    "GET /api/v1/users/:user_id/turns/:turn_id",
     "GET /health/live",
     "GET /health/ready",
     "PATCH /api/v1/users/:user_id/conversations/:conversation_id",
@@ -218,7 +223,7 @@ describe.each(owned)("$name", (endpoint) => {
       const down = () => Effect.fail(new StorageUnavailable({ operation: "any" }))
       const server = yield* serveFakes({
         chat: { send: down },
-        repo: { list: down, get: down, rename: down, remove: down, messages: down, eraseUser: down },
+        repo: { list: down, get: down, rename: down, remove: down, messages: down, turn: down, eraseUser: down },
         tasks: { add: down, list: down, get: down, update: down, remove: down }
       })
       const response = yield* server.fetch(endpoint.method, pathOf(endpoint, "ada_1-A"), bodyOf(endpoint))

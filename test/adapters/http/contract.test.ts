@@ -312,7 +312,12 @@ it.live("the generated client can do all that the service offers, and nothing su
       assert.deepStrictEqual(dataOf(again), reply)
       assert.strictEqual(again.response.headers.get("idempotency-replayed"), "true")
 
-      const { conversation_id } = reply
+      const { conversation_id, turn_id } = reply
+      const turn = await client.GET("/api/v1/users/{user_id}/turns/{turn_id}", {
+        params: { path: { ...path, turn_id } }
+      })
+      const { conversation_id: of, reply: stored, status } = dataOf(turn)
+      assert.deepStrictEqual([of, stored, status], [conversation_id, reply, "completed"])
       const second = await client.POST("/api/{user_id}/chat", {
         params: { path },
         body: { ...requests.chat.SameConversation.value, conversation_id }

@@ -1,6 +1,6 @@
 import { Effect, Redacted, Schema } from "effect"
-import { answers, conversationId, userId, type Wrong } from "../../../../src/adapters/http/Examples.ts"
-import { Conversation, Message } from "../../../../src/domain/model/Conversation.ts"
+import { answers, conversationId, turnId, userId, type Wrong } from "../../../../src/adapters/http/Examples.ts"
+import { Conversation, Message, type ToolCall, TurnId } from "../../../../src/domain/model/Conversation.ts"
 import {
   ConversationBusy,
   ConversationNotFound,
@@ -13,12 +13,13 @@ import {
   TooManyTasks,
   TooManyTurns,
   TurnFailed,
-  TurnInProgress
+  TurnInProgress,
+  TurnNotFound
 } from "../../../../src/domain/model/Errors.ts"
 import { Task, TaskId } from "../../../../src/domain/model/Task.ts"
 import { type Failure, TurnReply } from "../../../../src/domain/model/Turn.ts"
 import { UserId } from "../../../../src/domain/model/User.ts"
-import type { StoredMessage } from "../../../../src/ports/ConversationRepo.ts"
+import type { StoredMessage, StoredTurn } from "../../../../src/ports/ConversationRepo.ts"
 import type { Overrides } from "../../../support/http.ts"
 
 /*
@@ -35,21 +36,33 @@ const encodeText = Schema.encodeSync(Schema.fromJsonString(Schema.Json))
 const conversation = toConversation(answers.conversation.Conversation.value)
 const reply = toReply(answers.reply.NewConversation.value)
 
+const toStoredCalls = (calls: ReadonlyArray<ToolCall>) =>
+  calls.map(({ arguments: { user_id: _, ...written }, result, ...call }, position) => ({
+    ...call,
+    seq: 1,
+    step: 1,
+    position,
+    providerCallId: `call_${position}`,
+    arguments: encodeText(written),
+    result: encodeText(result)
+  }))
+
 const toStored = (encoded: typeof Message.Encoded): StoredMessage => {
   const { toolCalls, ...message } = toMessage(encoded)
-  return {
-    ...message,
-    calls: toolCalls.map(({ arguments: { user_id: _, ...written }, result, ...call }, position) => ({
-      ...call,
-      seq: 1,
-      step: 1,
-      position,
-      providerCallId: `call_${position}`,
-      arguments: encodeText(written),
-      result: encodeText(result)
-    }))
-  }
+  return { ...message, calls: toStoredCalls(toolCalls) }
 }
+
+const storedTurn = (userId: UserId): StoredTurn => ({
+  userId,
+  conversationId: reply.conversationId,
+  turnId: reply.turnId,
+  status: "completed",
+  usage: reply.usage,
+  calls: toStoredCalls(reply.toolCalls),
+  body: encodeText(answers.reply.NewConversation.value),
+  failure: null,
+  retryable: false
+})
 
 /** The header of the one user there is. */
 export const authorization = "Bearer demo-token"
@@ -83,6 +96,7 @@ export const asPlanned: Overrides = {
     rename: (_user, _id, title) => Effect.succeed({ ...conversation, title }),
     remove: () => Effect.void,
     messages: () => Effect.succeed({ items: answers.messages.Messages.value.data.map(toStored), hasMore: true }),
+    turn: (user) => Effect.succeed(storedTurn(user)),
     eraseUser: () => Effect.void,
     check: Effect.void
   },
@@ -110,6 +124,7 @@ const nothingBut = (effect: Effect.Effect<never, StorageUnavailable>): Overrides
     rename: () => effect,
     remove: () => effect,
     messages: () => effect,
+    turn: () => effect,
     eraseUser: () => effect,
     check: effect
   },
@@ -148,6 +163,7 @@ export interface Mishap {
 export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap } = {
   InvalidUserId: { parameters: { user_id: "demo.user" } },
   InvalidConversationId: { parameters: { conversation_id: conversationId.slice(1) } },
+  InvalidTurnId: { parameters: { turn_id: turnId.slice(1) } },
   InvalidTaskId: { parameters: { task_id: "one" } },
   InvalidLimit: { parameters: { limit: "201" } },
   InvalidConversationLimit: { parameters: { limit: "101" } },
@@ -170,6 +186,7 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
     }
   },
   NoSuchTask: { fakes: { auth, tasks: { get: () => noTask, update: () => noTask, remove: () => noTask } } },
+  NoSuchTurn: { fakes: { auth, repo: { turn: () => Effect.fail(new TurnNotFound({ turnId: TurnId.make(turnId) })) } } },
   ConversationBusy: { fakes: notSent(new ConversationBusy({ retryAfterMillis: 5000 })) },
   TurnInProgress: { fakes: notSent(new TurnInProgress({ retryAfterMillis: 5000 })) },
   PayloadTooLarge: { body: `{"message":"${"a".repeat(64 * 1024)}"}` },

@@ -42,6 +42,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/users/{user_id}/turns/{turn_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One turn as it stands
+         * @description For whoever has lost its answer and cannot ask again under its key. A turn of a conversation that was deleted is none.
+         */
+        get: operations["getTurn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/{user_id}/conversations": {
         parameters: {
             query?: never;
@@ -305,7 +325,7 @@ export interface components {
                 code: "unauthorized";
             };
         };
-        /** @description This user has no such conversation or task */
+        /** @description This user has no such conversation, turn or task */
         NotFound: {
             /** @enum {string} */
             type: "urn:turnkeeper:problem:not_found";
@@ -423,6 +443,63 @@ export interface components {
             data: components["schemas"]["Conversation"][];
             has_more: boolean;
             next_cursor: string | null;
+        };
+        Turn: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            conversation_id: string;
+            /** @enum {string} */
+            status: "running" | "completed" | "failed" | "stopped";
+            tool_calls: {
+                /** Format: uuid */
+                id: string;
+                tool_name: string;
+                /** @enum {string} */
+                status: "success" | "error";
+                arguments: Record<string, never>;
+                result: Record<string, never>;
+            }[];
+            usage: {
+                /** Format: int64 */
+                prompt_tokens: number;
+                /** Format: int64 */
+                completion_tokens: number;
+                /** Format: int64 */
+                total_tokens: number;
+            };
+            failure: {
+                /** @enum {string} */
+                code: "model_failed" | "step_limit" | "abandoned";
+                reason: ("rate_limited" | "overloaded" | "timed_out" | "unreachable" | "unavailable" | "bad_answer" | "refused" | "context_too_long" | "misconfigured") | null;
+                retryable: boolean;
+            } | null;
+            reply: {
+                /** Format: uuid */
+                conversation_id: string;
+                /** Format: uuid */
+                turn_id: string;
+                /** Format: uuid */
+                message_id: string;
+                message: string;
+                tool_calls: {
+                    /** Format: uuid */
+                    id: string;
+                    tool_name: string;
+                    /** @enum {string} */
+                    status: "success" | "error";
+                    arguments: Record<string, never>;
+                    result: Record<string, never>;
+                }[];
+                usage: {
+                    /** Format: int64 */
+                    prompt_tokens: number;
+                    /** Format: int64 */
+                    completion_tokens: number;
+                    /** Format: int64 */
+                    total_tokens: number;
+                };
+            } | null;
         };
         /** @description The turn failed; the tool calls that did take effect are listed */
         TurnFailed: {
@@ -625,7 +702,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -819,7 +896,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -917,6 +994,108 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["TurnFailed"];
+                };
+            };
+            /** @description The database or the key server is out of reach, or this instance is shutting down */
+            503: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    getTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user whose token is sent
+                 * @example demo
+                 */
+                user_id: string;
+                /**
+                 * @description A turn
+                 * @example 019bd5b2-7100-7b02-8d4c-91e6a07f35c2
+                 */
+                turn_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A turn as it stands: with the answer, or with why it failed */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                };
+            };
+            /** @description The request does not fit its schema, or is not JSON */
+            400: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /** @description No token, or one that is unknown, expired, revoked or malformed */
+            401: {
+                headers: {
+                    /**
+                     * @description By what a client may authenticate, and what was wrong with its token
+                     * @example Bearer
+                     */
+                    "www-authenticate": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unauthorized"];
+                };
+            };
+            /** @description The path's user is not the token's user */
+            403: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Forbidden"];
+                };
+            };
+            /** @description This user has no such conversation, turn or task */
+            404: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFound"];
+                };
+            };
+            /** @description A bug; nothing more is told */
+            500: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Internal"];
                 };
             };
             /** @description The database or the key server is out of reach, or this instance is shutting down */
@@ -1099,7 +1278,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1199,7 +1378,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1308,7 +1487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1446,7 +1625,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1781,7 +1960,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1881,7 +2060,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1992,7 +2171,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description This user has no such conversation or task */
+            /** @description This user has no such conversation, turn or task */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
