@@ -1,4 +1,4 @@
-import { Clock, Context, DateTime, Duration, Effect, Layer, Schedule } from "effect"
+import { Clock, Context, DateTime, Duration, Effect, Exit, Layer, Schedule } from "effect"
 import {
   type ClaimedTurn,
   type Completed,
@@ -31,7 +31,7 @@ import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { encodeToolCall } from "./ToolCalls.ts"
 import { refusal, refused, storableArguments, Tools } from "./Tools.ts"
-import { makeTeller, type Watcher } from "./TurnEvents.ts"
+import { makeTeller, type Teller, type Watcher } from "./TurnEvents.ts"
 import { leaseMillis } from "./TurnPolicy.ts"
 
 /** How often the model may be asked in a turn. */
@@ -69,129 +69,139 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
     const tools = yield* Tools
     const settings = yield* Settings
 
+    const run = Effect.fnUntraced(
+      function* (turn: ClaimedTurn, teller: Teller): Effect.fn.Return<Completed | Failed | Lost, StorageUnavailable> {
+        const { claim } = turn
+        const started = yield* Clock.currentTimeMillis
+        const deadline = started + Duration.toMillis(settings.turnTimeout)
+        const system = systemPrompt(turn.context.userName, DateTime.makeUnsafe(started))
+
+        let steps = turn.steps
+        let history = turn.history
+        let halved = false
+        // What the model used since the last write, so that whatever is written next tells of it.
+        let unrecorded = noUsage
+        let recorded = turn.usage
+        const spend = (usage: Usage) => {
+          unrecorded = addUsage(unrecorded, usage)
+        }
+
+        const shorten = () => {
+          const possible = !halved
+          halved = true
+          return possible
+        }
+
+        const askOnce = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
+          const left = deadline - (yield* Clock.currentTimeMillis)
+          const prompt: Prompt = {
+            system,
+            messages: toPromptMessages(history, turn.seq, { tokens: settings.historyTokens, halved }),
+            tools: tools.definitions
+          }
+          const inTime = Effect.timeoutOrElse<Completion, ModelFailed, never>({
+            duration: Math.max(0, left),
+            orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
+          })
+          teller.ask()
+          const answer = llm.complete(prompt, teller.text).pipe(
+            Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
+            Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
+            Effect.flatMap(usable)
+          )
+          // That the rest of the turn's time was too short for an answer tells nothing of the model.
+          return yield* left < enoughMillis ? inTime(breaker.guard(answer)) : breaker.guard(inTime(answer))
+        })
+
+        const fail = (failure: Failure, retryable: boolean) =>
+          repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(patiently)
+
+        const complete = Effect.fnUntraced(function* (text: string) {
+          const content = toStorable(text)
+          const messageId = MessageId.make(yield* uuidV7)
+          const usage = summarizeUsage(addUsage(recorded, unrecorded))
+          const response = encodeReply({
+            conversation_id: claim.conversationId,
+            turn_id: claim.turnId,
+            message_id: messageId,
+            message: content,
+            tool_calls: history.calls
+              .filter((call) => call.seq === turn.seq)
+              .map((call) => encodeToolCall(claim.userId, call)),
+            usage: {
+              prompt_tokens: usage.promptTokens,
+              completion_tokens: usage.completionTokens,
+              total_tokens: usage.totalTokens
+            }
+          })
+          return yield* repo.complete(claim, { steps, messageId, content, response, usage: unrecorded }).pipe(patiently)
+        })
+
+        const step = Effect.fnUntraced(function* (completion: Completion) {
+          const asked = completion.toolCalls.slice(0, maxStoredCalls)
+          const ids = yield* Effect.forEach(asked, () => uuidV7)
+          const calls = asked.map((call, i) => ({
+            id: ToolCallId.make(ids[i] ?? ""),
+            providerCallId: toStorable(call.id.slice(0, 256)),
+            toolName: toStorable(call.name.slice(0, 256)),
+            arguments: storableArguments(call.arguments)
+          }))
+          teller.callsBegun(calls)
+          const prepared = asked.map((call, i) =>
+            i < maxToolCalls
+              ? tools.prepare(claim.userId, call.name, call.arguments)
+              : refused(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
+          )
+          const folded = prepared.flatMap((call) => call.folded ?? [])
+          const work: StepWork = {
+            execute: Effect.forEach(prepared, (call) => call.execute),
+            ...(folded.length === prepared.length && { folded: { tasks: tools.tasks, calls: folded } })
+          }
+          const content = toStorable(completion.text)
+          const usage = unrecorded
+          const outcome = yield* repo.step(claim, { steps, content, usage, calls }, work, leaseMillis).pipe(patiently)
+          if (outcome._tag === "Lost") return false
+          steps++
+          recorded = addUsage(recorded, usage)
+          unrecorded = noUsage
+          history = withStep(history, turn.seq, steps, content, outcome.calls)
+          teller.stepDone(outcome.calls)
+          return true
+        })
+
+        while (true) {
+          if (steps >= maxModelCalls) return yield* fail({ code: "step_limit" }, false)
+          const result = yield* Effect.result(persist(askOnce, shorten, deadline))
+          if (result._tag === "Failure") {
+            const { cause, reason } = result.failure
+            // For the operator, who may have to mend it; what was said is not in it.
+            yield* Effect.logWarning(`The model failed: ${reason}`, ...(cause === undefined ? [] : [cause])).pipe(
+              Effect.annotateLogs({ turnId: claim.turnId })
+            )
+            return yield* fail({ code: "model_failed", reason }, isRetryableReason(reason))
+          }
+          const completion = result.success
+          teller.said(completion.text)
+          if (completion.toolCalls.length === 0) return yield* complete(completion.text)
+          if (!(yield* step(completion))) return { _tag: "Lost" } as const
+        }
+      },
+      Effect.withSpan("Agent.run", undefined, { captureStackTrace: false })
+    )
+
     return Agent.of({
-      run: Effect.fnUntraced(
-        function* (turn, watch) {
-          const { claim } = turn
-          const teller = makeTeller(turn, watch)
-          const started = yield* Clock.currentTimeMillis
-          const deadline = started + Duration.toMillis(settings.turnTimeout)
-          const system = systemPrompt(turn.context.userName, DateTime.makeUnsafe(started))
-
-          let steps = turn.steps
-          let history = turn.history
-          let halved = false
-          // What the model used since the last write, so that whatever is written next tells of it.
-          let unrecorded = noUsage
-          let recorded = turn.usage
-          const spend = (usage: Usage) => {
-            unrecorded = addUsage(unrecorded, usage)
-          }
-
-          const shorten = () => {
-            const possible = !halved
-            halved = true
-            return possible
-          }
-
-          const askOnce = Effect.fnUntraced(function* (): Effect.fn.Return<Completion, ModelFailed> {
-            const left = deadline - (yield* Clock.currentTimeMillis)
-            const prompt: Prompt = {
-              system,
-              messages: toPromptMessages(history, turn.seq, { tokens: settings.historyTokens, halved }),
-              tools: tools.definitions
-            }
-            const inTime = Effect.timeoutOrElse<Completion, ModelFailed, never>({
-              duration: Math.max(0, left),
-              orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
-            })
-            teller.ask()
-            const answer = llm.complete(prompt, teller.text).pipe(
-              Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
-              Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
-              Effect.flatMap(usable)
+      run: (turn, watch) => {
+        const teller = makeTeller(turn, watch)
+        const running = run(turn, teller)
+        return watch === undefined
+          ? running
+          : Effect.onExit(running, (exit) =>
+              // Whoever goes on with it may say something else.
+              Effect.sync(() => {
+                if (Exit.isSuccess(exit) ? exit.value._tag === "Lost" : Exit.hasInterrupts(exit)) teller.ask()
+              })
             )
-            // That the rest of the turn's time was too short for an answer tells nothing of the model.
-            return yield* left < enoughMillis ? inTime(breaker.guard(answer)) : breaker.guard(inTime(answer))
-          })
-
-          const fail = (failure: Failure, retryable: boolean) =>
-            repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(patiently)
-
-          const complete = Effect.fnUntraced(function* (text: string) {
-            const content = toStorable(text)
-            const messageId = MessageId.make(yield* uuidV7)
-            const usage = summarizeUsage(addUsage(recorded, unrecorded))
-            const response = encodeReply({
-              conversation_id: claim.conversationId,
-              turn_id: claim.turnId,
-              message_id: messageId,
-              message: content,
-              tool_calls: history.calls
-                .filter((call) => call.seq === turn.seq)
-                .map((call) => encodeToolCall(claim.userId, call)),
-              usage: {
-                prompt_tokens: usage.promptTokens,
-                completion_tokens: usage.completionTokens,
-                total_tokens: usage.totalTokens
-              }
-            })
-            return yield* repo
-              .complete(claim, { steps, messageId, content, response, usage: unrecorded })
-              .pipe(patiently)
-          })
-
-          const step = Effect.fnUntraced(function* (completion: Completion) {
-            const asked = completion.toolCalls.slice(0, maxStoredCalls)
-            const ids = yield* Effect.forEach(asked, () => uuidV7)
-            const calls = asked.map((call, i) => ({
-              id: ToolCallId.make(ids[i] ?? ""),
-              providerCallId: toStorable(call.id.slice(0, 256)),
-              toolName: toStorable(call.name.slice(0, 256)),
-              arguments: storableArguments(call.arguments)
-            }))
-            teller.callsBegun(calls.slice(0, maxToolCalls))
-            const prepared = asked.map((call, i) =>
-              i < maxToolCalls
-                ? tools.prepare(claim.userId, call.name, call.arguments)
-                : refused(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
-            )
-            const folded = prepared.flatMap((call) => call.folded ?? [])
-            const work: StepWork = {
-              execute: Effect.forEach(prepared, (call) => call.execute),
-              ...(folded.length === prepared.length && { folded: { tasks: tools.tasks, calls: folded } })
-            }
-            const content = toStorable(completion.text)
-            const usage = unrecorded
-            const outcome = yield* repo.step(claim, { steps, content, usage, calls }, work, leaseMillis).pipe(patiently)
-            if (outcome._tag === "Lost") return false
-            steps++
-            recorded = addUsage(recorded, usage)
-            unrecorded = noUsage
-            history = withStep(history, turn.seq, steps, content, outcome.calls)
-            teller.stepDone(outcome.calls)
-            return true
-          })
-
-          while (true) {
-            if (steps >= maxModelCalls) return yield* fail({ code: "step_limit" }, false)
-            const result = yield* Effect.result(persist(askOnce, shorten, deadline))
-            if (result._tag === "Failure") {
-              const { cause, reason } = result.failure
-              // For the operator, who may have to mend it; what was said is not in it.
-              yield* Effect.logWarning(`The model failed: ${reason}`, ...(cause === undefined ? [] : [cause])).pipe(
-                Effect.annotateLogs({ turnId: claim.turnId })
-              )
-              return yield* fail({ code: "model_failed", reason }, isRetryableReason(reason))
-            }
-            const completion = result.success
-            teller.said(completion.text)
-            if (completion.toolCalls.length === 0) return yield* complete(completion.text)
-            if (!(yield* step(completion))) return { _tag: "Lost" } as const
-          }
-        },
-        Effect.withSpan("Agent.run", undefined, { captureStackTrace: false })
-      )
+      }
     })
   })
 ).pipe(Layer.provide(ModelBreaker.layer))

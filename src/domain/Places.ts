@@ -1,24 +1,29 @@
 import { Effect } from "effect"
 import type { UserId } from "./model/User.ts"
 
+/** What one request has of a user's places: nothing at first, or one. */
+export interface Place {
+  /** Takes a place if there is one for this user. */
+  readonly takeIfFree: () => boolean
+  /** Waits for a place: a user's requests in their order, and the users in turn. */
+  readonly take: Effect.Effect<void>
+  /** Gives it back, if there is one to give back: that may be asked for at any time. */
+  readonly release: Effect.Effect<void>
+}
+
 /** Places to work at, of which one user gets only some: whatever a user asks for beyond those waits, and others pass it. */
 export interface Places {
-  /** Takes a place for the user if there is one. */
-  readonly takeIfFree: (userId: UserId) => boolean
-  /** Waits for a place: a user's requests in their order, and the users in turn. */
-  readonly take: (userId: UserId) => Effect.Effect<void>
-  /** Gives a place of the user's back. */
-  readonly release: (userId: UserId) => Effect.Effect<void>
+  /** Comes in for a place of the user's. */
+  readonly of: (userId: UserId) => Place
 }
 
 /** So many places in all, and so many for one user. */
 export const makePlaces = (all: number, each: number): Places => {
   const taken = new Map<UserId, number>()
-  const waiting = new Map<UserId, Set<() => void>>()
+  const waiting = new Map<UserId, Set<{ readonly seat: () => void }>>()
   let free = all
 
-  // Nobody waits who could have a place, so whoever comes passes nobody by taking one.
-  const takeIfFree = (userId: UserId): boolean => {
+  const takeFor = (userId: UserId): boolean => {
     const his = taken.get(userId) ?? 0
     if (free <= 0 || his >= each) return false
     free--
@@ -27,16 +32,15 @@ export const makePlaces = (all: number, each: number): Places => {
   }
 
   /** Lets the user's next waiter have a place, if there is one for this user. */
-  const seat = (userId: UserId): boolean => {
+  const seatNext = (userId: UserId): boolean => {
     const waiters = waiting.get(userId)
     const [next] = waiters ?? []
-    if (waiters === undefined || next === undefined || !takeIfFree(userId)) return false
+    if (waiters === undefined || next === undefined || !takeFor(userId)) return false
     waiters.delete(next)
     // Behind the others, who have their turn before this user has another.
     waiting.delete(userId)
     if (waiters.size > 0) waiting.set(userId, waiters)
-    // Not at once: what goes on now may give its place back at once, and so on, until the stack is full.
-    queueMicrotask(next)
+    next.seat()
     return true
   }
 
@@ -47,28 +51,46 @@ export const makePlaces = (all: number, each: number): Places => {
     if (left > 0) taken.set(userId, left)
     else taken.delete(userId)
     // Where there were places left, only this user was kept from one.
-    if (!wasFull) seat(userId)
-    else for (const user of waiting.keys()) if (seat(user)) return
+    if (!wasFull) seatNext(userId)
+    else for (const user of waiting.keys()) if (seatNext(user)) return
   }
 
   return {
-    takeIfFree,
-    take: (userId) =>
-      Effect.callback((resume) => {
-        if (takeIfFree(userId)) {
-          resume(Effect.void)
-          return
-        }
-        const waiters = waiting.get(userId) ?? new Set()
-        const goOn = () => resume(Effect.void)
-        waiters.add(goOn)
-        waiting.set(userId, waiters)
-        return Effect.sync(() => {
-          // Whoever goes just when there is a place gives it to the next.
-          if (!waiters.delete(goOn)) give(userId)
-          else if (waiters.size === 0) waiting.delete(userId)
+    of: (userId) => {
+      // Known from the very moment on: whoever is interrupted between that and the next step has it to give back.
+      let held = false
+      // Nobody waits who could have a place, so whoever comes passes nobody by taking one.
+      const takeIfFree = () => {
+        held = takeFor(userId)
+        return held
+      }
+      return {
+        takeIfFree,
+        take: Effect.callback((resume) => {
+          if (takeIfFree()) {
+            resume(Effect.void)
+            return
+          }
+          const waiters = waiting.get(userId) ?? new Set()
+          const waiter = {
+            seat: () => {
+              held = true
+              // Not at once: what goes on now may give its place back at once, and so on, until the stack is full.
+              queueMicrotask(() => resume(Effect.void))
+            }
+          }
+          waiters.add(waiter)
+          waiting.set(userId, waiters)
+          return Effect.sync(() => {
+            if (waiters.delete(waiter) && waiters.size === 0) waiting.delete(userId)
+          })
+        }),
+        release: Effect.sync(() => {
+          if (!held) return
+          held = false
+          give(userId)
         })
-      }),
-    release: (userId) => Effect.sync(() => give(userId))
+      }
+    }
   }
 }

@@ -1,6 +1,7 @@
 import type { Claim, ClaimedTurn, StoredCall } from "../ports/ConversationRepo.ts"
 import type { OnText } from "../ports/LLM.ts"
 import type { ConversationId, TurnId } from "./model/Conversation.ts"
+import { toStorable } from "./model/Text.ts"
 
 /**
  * Where in a turn something happened: in which attempt at it (its fence, which only grows), behind how many committed steps,
@@ -44,6 +45,8 @@ export interface Teller {
   readonly stepDone: (calls: ReadonlyArray<StoredCall>) => void
 }
 
+const endsInHalf = /[\ud800-\udbff]$/
+
 const silence: Teller = {
   text: undefined,
   ask: () => undefined,
@@ -70,18 +73,27 @@ const tellerOf = (claim: Claim, watch: Watcher): Teller => {
   let step = 0
   let position = 0
   let shown = ""
+  /** The first half of a character whose second is still to come. */
+  let half = ""
   const tell = (event: WithoutPlace<TurnEvent>): void => {
     watch({ attempt: claim.fence, step, position, ...event })
     position++
   }
   tell({ _tag: "Begun", conversationId: claim.conversationId, turnId: claim.turnId })
 
-  const text = (more: string): void => {
+  // Told is what is stored, which is not always what the model has said.
+  const show = (more: string): void => {
     if (more === "") return
     shown += more
     tell({ _tag: "Text", text: more })
   }
+  const text = (more: string): void => {
+    const all = half + more
+    half = endsInHalf.test(all) ? all.slice(-1) : ""
+    show(toStorable(half === "" ? all : all.slice(0, -1)))
+  }
   const ask = (): void => {
+    half = ""
     if (shown === "") return
     shown = ""
     tell({ _tag: "Restarted" })
@@ -89,9 +101,11 @@ const tellerOf = (claim: Claim, watch: Watcher): Teller => {
   return {
     text,
     ask,
-    said: (all) => {
+    said: (raw) => {
+      const all = toStorable(raw)
       if (!all.startsWith(shown)) ask()
-      text(all.slice(shown.length))
+      half = ""
+      show(all.slice(shown.length))
     },
     callsBegun: (calls) => {
       for (const { arguments: args, id, toolName } of calls) {

@@ -28,7 +28,7 @@ import { uuidV7 } from "./Ids.ts"
 import type { TurnId } from "./model/Conversation.ts"
 import { ShuttingDown, StorageUnavailable } from "./model/Errors.ts"
 import type { UserId } from "./model/User.ts"
-import { makePlaces } from "./Places.ts"
+import { makePlaces, type Place } from "./Places.ts"
 import { Settings } from "./Settings.ts"
 import type { Watcher } from "./TurnEvents.ts"
 import { leaseMillis, turnPolicy } from "./TurnPolicy.ts"
@@ -247,11 +247,11 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       )
 
     /** Waits for a place among those that begin, as long as nothing has begun that somebody would have to go on with. */
-    const place = (userId: UserId) =>
+    const seated = (place: Place) =>
       Effect.suspend(() =>
-        places.takeIfFree(userId)
+        place.takeIfFree()
           ? Effect.void
-          : Effect.timeoutOrElse(places.take(userId), {
+          : Effect.timeoutOrElse(place.take, {
               duration: placePatience,
               orElse: () => Effect.fail(new StorageUnavailable({ operation: "Turns.admit" }))
             })
@@ -264,8 +264,9 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           yield* ready
-          yield* restore(place(userId))
-          const fiber = yield* toItsEnd(Effect.ensuring(Effect.andThen(ready, beginning), places.release(userId)))
+          const place = places.of(userId)
+          yield* Effect.onError(restore(seated(place)), () => place.release)
+          const fiber = yield* toItsEnd(Effect.ensuring(Effect.andThen(ready, beginning), place.release))
           return yield* restore(Fiber.join(fiber))
         })
       )

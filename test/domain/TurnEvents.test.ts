@@ -3,6 +3,7 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import type { TurnEvent } from "../../src/domain/TurnEvents.ts"
+import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { ModelFailed } from "../../src/ports/LLM.ts"
 import { instance, message, replyOf, repositories } from "../support/instance.ts"
 
@@ -126,6 +127,40 @@ describe("a watcher", () => {
       const replay = yield* chat.send({ ...request, watch: (event) => nothing.push(event) })
       assert.isTrue(replay.replayed)
       assert.deepStrictEqual(nothing, [])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("is told what is stored, whatever the model says and wherever its pieces are cut", () =>
+    Effect.gen(function* () {
+      const events: Array<TurnEvent> = []
+      const raw = "a\u0000b\ud83d\ude00 \ud83d c \udc00"
+      const { chat } = yield* instance([inPieces(["a\u0000", "b\ud83d", "\ude00 ", "\ud83d", " c \udc00"], says(raw))])
+      const reply = replyOf(yield* chat.send({ ...message("Hello"), watch: (event) => events.push(event) }))
+      const texts = events.flatMap((event) => (event._tag === "Text" ? [event.text] : []))
+      assert.strictEqual(texts.join(""), reply.message)
+      assert.isTrue(texts.every((text) => text.isWellFormed()))
+      assert.isTrue(events.every((event) => event._tag !== "Restarted"))
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("is told that its text holds no longer when someone else goes on", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const events: Array<TurnEvent> = []
+      const { chat } = yield* Effect.provideService(instance([inPieces(["Mine"], says("Mine"))]), ConversationRepo, {
+        ...repo,
+        complete: (claim, request) =>
+          Effect.andThen(
+            repo.complete(claim, { ...request, content: "Theirs", response: JSON.stringify({ message: "Theirs" }) }),
+            Effect.succeed({ _tag: "Lost" } as const)
+          )
+      })
+      const { body } = yield* chat.send({ ...message("Hello"), watch: (event) => events.push(event) })
+      assert.strictEqual(body, '{"message":"Theirs"}')
+      assert.deepStrictEqual(told(events).slice(1), [
+        ["1.0.1", "Text", "Mine"],
+        ["1.0.2", "Restarted"]
+      ])
     }).pipe(Effect.provide(repositories))
   )
 

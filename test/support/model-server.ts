@@ -54,6 +54,7 @@ export type Reply =
   /** Ends the connection: before any answer, by a reset, or in the middle of an answer's body. */
   | { readonly type: "cut"; readonly where: "before_headers" | "reset" | "within_body" }
   /** Says nothing for as long as the client waits: at all, or after the first half of an answer. */
+  | { readonly type: "endless"; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly type: "stall"; readonly where: "before_headers" | "within_body" }
 
 /** A reply, or what makes it: as late as it likes, so a latch or a deferred holds an answer back. */
@@ -179,6 +180,8 @@ export const replies = {
   json: (body: unknown): Reply => http(200, toJson(body), { "content-type": "application/json" }),
   /** Anything at all. */
   http,
+  /** The beginning of an answer, of which no more comes and which does not end. */
+  endless: (body: string, headers: Readonly<Record<string, string>>): Reply => ({ type: "endless", body, headers }),
   /** The same, held back until the effect (a latch, a deferred) is done. */
   after:
     (release: Effect.Effect<unknown>, reply: Reply): Scripted =>
@@ -605,6 +608,10 @@ const send = (outgoing: ServerResponse, reply: Reply, body: unknown): void => {
       return
     case "cut":
       cut(outgoing, reply.where)
+      return
+    case "endless":
+      outgoing.writeHead(200, { ...openAiHeaders(), ...reply.headers })
+      outgoing.write(reply.body)
       return
     case "http":
       outgoing.writeHead(reply.status, { ...openAiHeaders(), ...reply.headers })

@@ -84,11 +84,13 @@ const inTime = Effect.timeoutOrElse({
 export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, () => {
   const places = makePlaces(Number.POSITIVE_INFINITY, requestsAtOnce)
   return (handle) =>
-    Effect.flatMap(CurrentUser, ({ id }) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.andThen(restore(inTime(places.take(id))), Effect.ensuring(restore(handle), places.release(id)))
+    Effect.flatMap(CurrentUser, ({ id }) => {
+      const place = places.of(id)
+      return Effect.ensuring(
+        Effect.suspend(() => (place.takeIfFree() ? handle : Effect.andThen(inTime(place.take), handle))),
+        place.release
       )
-    )
+    })
 })
 
 /** How large a body may be, in bytes. */

@@ -29,7 +29,7 @@ export const pooledFetch: Effect.Effect<Fetch, never, Scope.Scope> = Effect.acqu
           signal: init?.signal ?? null
         })
         const type = headers["content-type"]
-        const streams = typeof type === "string" && type.startsWith("text/event-stream")
+        const streams = typeof type === "string" && type.toLowerCase().startsWith("text/event-stream")
         const content = streams ? (Readable.toWeb(body) as ReadableStream) : await body.text()
         const about = {
           status: statusCode,

@@ -36,38 +36,57 @@ const readChunk = (data: string) =>
     () => Option.none()
   )
 
+/** The longest answer that is taken, in UTF-16 code units: a thousand times what `max_tokens` allows by default. */
+const longest = 4 * 1024 * 1024
+
 /**
  * Puts the pieces of a streamed answer together to what the same answer would be as a whole, so that it is read as that. A
  * piece that is none spoils the answer, as does an error in its midst.
  */
 const makeAssembly = (onText: OnText) => {
-  const calls: Array<{ id: string; name: string; arguments: string }> = []
+  const calls = new Map<number, { id: string; name: string; arguments: string }>()
   const message = { content: "", refusal: "", function_call: undefined as unknown }
   let finished: string | undefined
   let usage: unknown
   let spoilt = false
+  let done = false
+  let length = 0
+
+  const grow = (text: string | null | undefined): string => {
+    length += text?.length ?? 0
+    if (length > longest) spoilt = true
+    return text ?? ""
+  }
 
   const takeDelta = (delta: typeof Delta.Type): void => {
-    if (delta.content !== undefined && delta.content !== null) {
-      message.content += delta.content
-      onText(delta.content)
-    }
-    message.refusal += delta.refusal ?? ""
+    const content = grow(delta.content)
+    message.content += content
+    if (content !== "" && !spoilt) onText(content)
+    message.refusal += grow(delta.refusal)
     message.function_call ??= delta.function_call
     for (const piece of delta.tool_calls ?? []) {
       // Servers that send each call whole may leave its number out.
-      const index = piece.index ?? calls.length
-      const call = calls[index] ?? { id: "", name: "", arguments: "" }
-      calls[index] = call
-      call.id ||= piece.id ?? ""
-      call.name += piece.function?.name ?? ""
-      call.arguments += piece.function?.arguments ?? ""
+      const index = piece.index ?? calls.size
+      // They come in their order; any other number would be of a call that nobody has begun.
+      if (index < 0 || index > calls.size) spoilt = true
+      const call = calls.get(index) ?? { id: "", name: "", arguments: "" }
+      calls.set(index, call)
+      call.id ||= grow(piece.id)
+      call.name += grow(piece.function?.name)
+      call.arguments += grow(piece.function?.arguments)
     }
   }
 
   return {
+    /** Whether more of it is to come that can be of use. */
+    isOpen: (): boolean => !done && !spoilt,
+    isDone: (): boolean => done,
+    spoil: (): void => {
+      spoilt = true
+    },
     take: (data: string): void => {
-      if (data === "[DONE]") return
+      if (data === "[DONE]") done = true
+      if (done || spoilt) return
       const chunk = Option.getOrUndefined(readChunk(data))
       if (chunk === undefined || (chunk.error !== undefined && chunk.error !== null)) {
         spoilt = true
@@ -80,7 +99,6 @@ const makeAssembly = (onText: OnText) => {
     },
     whole: (): string => {
       const { function_call, ...said } = message
-      const toolCalls = calls.filter((call) => call !== undefined)
       return JSON.stringify({
         ...(!spoilt && {
           choices: [
@@ -89,7 +107,7 @@ const makeAssembly = (onText: OnText) => {
               message: {
                 ...said,
                 ...(function_call !== undefined && { function_call }),
-                tool_calls: toolCalls.map(({ id, ...call }) => ({ id, function: call }))
+                tool_calls: Array.from(calls.values(), ({ id, ...call }) => ({ id, function: call }))
               }
             }
           ]
@@ -106,16 +124,22 @@ const makeAssembly = (onText: OnText) => {
  */
 // @effect-diagnostics-next-line asyncFunction:off -- a body is read by promises
 export const readStreamed = async (response: Response, onText: OnText): Promise<string> => {
-  if (response.body === null || !(response.headers.get("content-type") ?? "").includes("text/event-stream")) {
+  const { body } = response
+  if (body === null || !(response.headers.get("content-type") ?? "").toLowerCase().includes("text/event-stream")) {
     return response.text()
   }
   const assembly = makeAssembly(onText)
-  let failure: unknown
   const parser = Sse.makeParser((event) => {
     if (event._tag === "Event") assembly.take(event.data)
   })
   const decoder = new TextDecoder()
-  for await (const bytes of response.body) failure ??= parser.feed(decoder.decode(bytes, { stream: true }))
-  if (failure !== undefined) throw failure
+  for await (const bytes of body.values({ preventCancel: true })) {
+    if (parser.feed(decoder.decode(bytes, { stream: true })) !== undefined) assembly.spoil()
+    if (!assembly.isOpen()) break
+  }
+  // A connection can be used again once its body has come to an end, which is worth a moment; but nothing waits for that.
+  void (
+    assembly.isDone() ? body.pipeTo(new WritableStream(), { signal: AbortSignal.timeout(1000) }) : body.cancel()
+  ).catch(() => undefined)
   return assembly.whole()
 }

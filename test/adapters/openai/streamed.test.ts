@@ -64,6 +64,8 @@ describe("a streamed answer comes to the same as a whole one", () => {
 describe("a stream", () => {
   const events = (...data: ReadonlyArray<string>) => data.map((each) => `data: ${each}\n\n`).join("")
   const says = (content: string) => `{"choices":[{"index":0,"delta":{"content":"${content}"}}]}`
+  const numbered = (index: number) =>
+    `{"choices":[{"delta":{"tool_calls":[{"index":${index},"id":"a","function":{"name":"list_tasks"}}]}}]}`
   const stop = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
   const usage = '{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}'
   const stream = (body: string): Reply => replies.http(200, body, { "content-type": "text/event-stream" })
@@ -99,6 +101,18 @@ describe("a stream", () => {
     }).pipe(Effect.provide(ModelServer.layer))
   )
 
+  it.effect.each([
+    ["once it is done", [says("Hel"), says("lo"), stop, usage, "[DONE]"], "Success"],
+    ["once it is spoilt", [says("Hel"), "{nope"], "Failure"]
+  ] as const)("is waited for no longer %s", ([, data, outcome]) =>
+    Effect.gen(function* () {
+      const server = yield* ModelServer
+      yield* server.script(replies.endless(events(...data), { "content-type": "Text/Event-Stream" }))
+      const result = yield* Effect.result(streamTo(() => undefined))
+      assert.strictEqual(result._tag, outcome)
+    }).pipe(Effect.provide(ModelServer.layer))
+  )
+
   it.effect("of whole calls without numbers is read", () =>
     Effect.gen(function* () {
       const call = (id: string) =>
@@ -115,7 +129,10 @@ describe("a stream", () => {
     ["a piece that is no JSON", events(says("Hel"), "{", stop)],
     ["a piece of another form", events(says("Hel"), '{"choices":7}', stop)],
     ["an error in its midst", events(says("Hel"), '{"error":{"message":"overloaded"}}', stop)],
-    ["only an end", events(stop)]
+    ["only an end", events(stop)],
+    ["a call of a number that no call has begun", events(numbered(100_000_000), stop)],
+    ["a call of a negative number beside text", events(says("Done."), numbered(-1), stop)],
+    ["more text than anybody reads", events(...Array.from({ length: 50 }, () => says("x".repeat(100_000))), stop)]
   ] as const)("with %s is no answer", ([, body]) =>
     Effect.gen(function* () {
       const server = yield* ModelServer
