@@ -42,7 +42,7 @@ const withEvents = (response: unknown, examples: unknown): unknown =>
 
 const eventStreamSchema = {
   type: "string",
-  // More than the most that ten answers of a model and all their tool calls can be.
+  // Far more than a turn comes to with the usual limits of a model; nothing is cut at it.
   maxLength: 16_777_216,
   description:
     "Server-sent events, as they happen. `begun`: `{conversation_id, turn_id}`. `text`: `{text}`, more of what the agent " +

@@ -81,9 +81,10 @@ const inTime = Effect.timeoutOrElse({
   orElse: () => failForNow("unavailable", "Too much is asked at once. Nothing of this request has happened.", 1000)
 })
 
-export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, () => {
+/** Works on a request when its user has a place for it. */
+export const withinShare = () => {
   const places = makePlaces(Number.POSITIVE_INFINITY, requestsAtOnce)
-  return (handle) =>
+  return <A, E, R>(handle: Effect.Effect<A, E, R>) =>
     Effect.flatMap(CurrentUser, ({ id }) => {
       const place = places.of(id)
       return Effect.ensuring(
@@ -91,7 +92,9 @@ export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, () => {
         place.release
       )
     })
-})
+}
+
+export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, withinShare)
 
 /** How large a body may be, in bytes. */
 const maxBodySize = ByteSize.kibibytes(64)

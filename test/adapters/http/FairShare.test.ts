@@ -1,5 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Latch } from "effect"
+import { TestClock } from "effect/testing"
+import { CurrentUser } from "../../../src/adapters/http/Api.ts"
+import { withinShare } from "../../../src/adapters/http/Middleware.ts"
 import { ada, bob, serveFakes } from "../../support/http.ts"
 
 it.live("four requests of a user are worked on at once; those of others go on meanwhile", () =>
@@ -55,4 +58,24 @@ it.live("bodies of a user's that do not arrive take no place", () =>
     for (let i = 0; i < 5; i++) assert.include(yield* server.rawUntilAnswered(half), "100 Continue")
     assert.strictEqual((yield* server.fetch("GET", path)).status, 200)
   }).pipe(Effect.scoped)
+)
+
+it.effect("a place is not waited for without end, and nothing has happened then", () =>
+  Effect.gen(function* () {
+    const share = withinShare()
+    let begun = 0
+    const request = share(
+      Effect.andThen(
+        Effect.sync(() => begun++),
+        Effect.never
+      )
+    ).pipe(Effect.provideService(CurrentUser, ada))
+    for (let i = 0; i < 4; i++) yield* Effect.forkChild(request, { startImmediately: true })
+    const late = yield* Effect.forkChild(Effect.flip(request), { startImmediately: true })
+    yield* TestClock.adjust("25 seconds")
+    const { body, headers } = yield* Fiber.join(late)
+    assert.strictEqual(body.error.code, "unavailable")
+    assert.strictEqual(headers["retry-after"], "1")
+    assert.strictEqual(begun, 4)
+  })
 )
