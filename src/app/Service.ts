@@ -16,6 +16,7 @@ import * as Chat from "../domain/Chat.ts"
 import { InvalidToken } from "../domain/model/Errors.ts"
 import { Settings } from "../domain/Settings.ts"
 import * as Tools from "../domain/Tools.ts"
+import * as TurnFeed from "../domain/TurnFeed.ts"
 import * as Turns from "../domain/Turns.ts"
 import { Auth } from "../ports/Auth.ts"
 import { ConversationRepo } from "../ports/ConversationRepo.ts"
@@ -33,7 +34,7 @@ export const adapters = (config: AppConfig) =>
 
 /** The service on whatever ports it is given: it serves once the layer is built, and hands back what it had begun when it is closed. */
 export const serve = (config: AppConfig) => {
-  const domain = Chat.layer.pipe(
+  const domain = Layer.merge(Chat.layer, TurnFeed.layer).pipe(
     Layer.provideMerge(Turns.layer),
     Layer.provide(Agent.layer),
     Layer.provide(Tools.layer),

@@ -1,4 +1,4 @@
-import { Clock, Context, DateTime, Duration, Effect, Exit, Layer, Schedule } from "effect"
+import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Schedule } from "effect"
 import {
   type ClaimedTurn,
   type Completed,
@@ -12,6 +12,7 @@ import {
 import { type Completion, LLM, ModelFailed, type Prompt } from "../ports/LLM.ts"
 import { toPromptMessages } from "./History.ts"
 import { uuidV7 } from "./Ids.ts"
+import type { LiveTurn } from "./LiveTurn.ts"
 import * as ModelBreaker from "./ModelBreaker.ts"
 import { MessageId, ToolCallId } from "./model/Conversation.ts"
 import { StorageUnavailable } from "./model/Errors.ts"
@@ -31,7 +32,6 @@ import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { encodeToolCall } from "./ToolCalls.ts"
 import { refusal, refused, storableArguments, Tools } from "./Tools.ts"
-import { makeTeller, type Teller, type Watcher } from "./TurnEvents.ts"
 import { leaseMillis } from "./TurnPolicy.ts"
 
 /** How often the model may be asked in a turn. */
@@ -50,13 +50,14 @@ export class Agent extends Context.Service<
     /**
      * Carries a claimed turn on from its last committed step to its end. No transaction is open while the model thinks.
      *
-     * - `Completed`, `Failed`: the turn has ended so, as stored
+     * - `Completed`, `Failed`: the turn has ended so, as stored; when it was asked to stop, with what the model had said
+     *   until then for its reply
      * - `Lost`: the claim is over; someone else goes on
      * - fails with `StorageUnavailable` when the end could not be stored: the turn goes on when its lease is over
      *
-     * A watcher is told what happens as it happens, and before that what of the turn was committed already.
+     * What happens is told as it happens, and so is how the turn ends, but not that this attempt is lost.
      */
-    readonly run: (turn: ClaimedTurn, watch?: Watcher) => Effect.Effect<Completed | Failed | Lost, StorageUnavailable>
+    readonly run: (turn: ClaimedTurn, live: LiveTurn) => Effect.Effect<Completed | Failed | Lost, StorageUnavailable>
   }
 >()("turnkeeper/domain/Agent") {}
 
@@ -70,7 +71,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
     const settings = yield* Settings
 
     const run = Effect.fnUntraced(
-      function* (turn: ClaimedTurn, teller: Teller): Effect.fn.Return<Completed | Failed | Lost, StorageUnavailable> {
+      function* (turn: ClaimedTurn, live: LiveTurn): Effect.fn.Return<Completed | Failed | Lost, StorageUnavailable> {
         const { claim } = turn
         const started = yield* Clock.currentTimeMillis
         const deadline = started + Duration.toMillis(settings.turnTimeout)
@@ -103,8 +104,8 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             duration: Math.max(0, left),
             orElse: () => Effect.fail(new ModelFailed({ reason: "timed_out" }))
           })
-          teller.ask()
-          const answer = llm.complete(prompt, teller.text).pipe(
+          live.ask()
+          const answer = llm.complete(prompt, live.onText()).pipe(
             Effect.tap((completion) => Effect.sync(() => spend(completion.usage))),
             Effect.tapError((error) => Effect.sync(() => spend(error.usage ?? noUsage))),
             Effect.flatMap(usable)
@@ -114,10 +115,9 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
         })
 
         const fail = (failure: Failure, retryable: boolean) =>
-          repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(patiently)
+          repo.fail(claim, { steps, failure, retryable, usage: unrecorded }).pipe(patiently, tellEnd(live, false))
 
-        const complete = Effect.fnUntraced(function* (text: string) {
-          const content = toStorable(text)
+        const complete = Effect.fnUntraced(function* (content: string, stopped: boolean) {
           const messageId = MessageId.make(yield* uuidV7)
           const usage = summarizeUsage(addUsage(recorded, unrecorded))
           const response = encodeReply({
@@ -132,9 +132,13 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
               prompt_tokens: usage.promptTokens,
               completion_tokens: usage.completionTokens,
               total_tokens: usage.totalTokens
-            }
+            },
+            ...(stopped ? { stopped } : {})
           })
-          return yield* repo.complete(claim, { steps, messageId, content, response, usage: unrecorded }).pipe(patiently)
+          const { from: toldFrom } = live.told()
+          return yield* repo
+            .complete(claim, { steps, messageId, content, response, usage: unrecorded, stopped, toldFrom })
+            .pipe(patiently, tellEnd(live, stopped))
         })
 
         const step = Effect.fnUntraced(function* (completion: Completion) {
@@ -146,7 +150,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             toolName: toStorable(call.name.slice(0, 256)),
             arguments: storableArguments(call.arguments)
           }))
-          teller.callsBegun(calls)
+          live.callsBegun(calls)
           const prepared = asked.map((call, i) =>
             i < maxToolCalls
               ? tools.prepare(claim.userId, call.name, call.arguments)
@@ -159,52 +163,61 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           }
           const content = toStorable(completion.text)
           const usage = unrecorded
-          const outcome = yield* repo.step(claim, { steps, content, usage, calls }, work, leaseMillis).pipe(patiently)
+          const request = { steps, content, usage, calls, toldFrom: live.told().from }
+          const outcome = yield* repo.step(claim, request, work, leaseMillis).pipe(patiently)
           if (outcome._tag === "Lost") return false
           steps++
           recorded = addUsage(recorded, usage)
           unrecorded = noUsage
           history = withStep(history, turn.seq, steps, content, outcome.calls)
-          teller.stepDone(outcome.calls)
+          live.stepDone(content, outcome.calls)
           return true
         })
 
         while (true) {
           if (steps >= maxModelCalls) return yield* fail({ code: "step_limit" }, false)
-          const result = yield* Effect.result(persist(askOnce, shorten, deadline))
+          const asked = yield* untilStopped(live, Effect.result(persist(askOnce, shorten, deadline)))
+          if (Option.isNone(asked)) return yield* complete(live.told().text, true)
+          const result = asked.value
           if (result._tag === "Failure") {
-            const { cause, reason } = result.failure
-            // For the operator, who may have to mend it; what was said is not in it.
-            yield* Effect.logWarning(`The model failed: ${reason}`, ...(cause === undefined ? [] : [cause])).pipe(
-              Effect.annotateLogs({ turnId: claim.turnId })
-            )
+            const { reason } = result.failure
+            yield* Effect.annotateLogs(logFailure(result.failure), { turnId: claim.turnId })
             return yield* fail({ code: "model_failed", reason }, isRetryableReason(reason))
           }
           const completion = result.success
-          teller.said(completion.text)
-          if (completion.toolCalls.length === 0) return yield* complete(completion.text)
+          live.said(completion.text)
+          if (completion.toolCalls.length === 0) return yield* complete(toStorable(completion.text), false)
           if (!(yield* step(completion))) return { _tag: "Lost" } as const
         }
       },
       Effect.withSpan("Agent.run", undefined, { captureStackTrace: false })
     )
 
-    return Agent.of({
-      run: (turn, watch) => {
-        const teller = makeTeller(turn, watch)
-        const running = run(turn, teller)
-        return watch === undefined
-          ? running
-          : Effect.onExit(running, (exit) =>
-              // Whoever goes on with it may say something else.
-              Effect.sync(() => {
-                if (Exit.isSuccess(exit) ? exit.value._tag === "Lost" : Exit.hasInterrupts(exit)) teller.ask()
-              })
-            )
-      }
-    })
+    return Agent.of({ run })
   })
 ).pipe(Layer.provide(ModelBreaker.layer))
+
+/** What the model comes to; none when the turn is asked to stop before that. */
+const untilStopped = <A>(live: LiveTurn, asked: Effect.Effect<A>): Effect.Effect<Option.Option<A>> =>
+  Effect.suspend(() =>
+    live.isStopping()
+      ? Effect.succeedNone
+      : Effect.raceFirst(Effect.asSome(asked), Effect.as(live.stopping, Option.none<A>()))
+  )
+
+/** For the operator, who may have to mend it; what was said is not in it. */
+const logFailure = ({ cause, reason }: ModelFailed): Effect.Effect<void> =>
+  Effect.logWarning(`The model failed: ${reason}`, ...(cause === undefined ? [] : [cause]))
+
+/** Tells how the turn has ended, if it has. */
+const tellEnd =
+  (live: LiveTurn, stopped: boolean) =>
+  <O extends Completed | Failed | Lost, E>(ending: Effect.Effect<O, E>): Effect.Effect<O, E> =>
+    Effect.map(ending, (outcome) => {
+      if (outcome._tag === "Failed") live.end(outcome)
+      if (outcome._tag === "Completed") live.end({ _tag: stopped ? "Stopped" : "Completed", body: outcome.body })
+      return outcome
+    })
 
 /** Of the encoded form: encoding it by its schema takes ten times as long. */
 const encodeReply = (reply: typeof TurnReply.Encoded): string => JSON.stringify(reply)

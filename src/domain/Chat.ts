@@ -19,7 +19,6 @@ import type { User } from "./model/User.ts"
 import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { toToolCall } from "./ToolCalls.ts"
-import type { Watcher } from "./TurnEvents.ts"
 import { turnPolicy } from "./TurnPolicy.ts"
 import { type StartedTurn, Turns } from "./Turns.ts"
 
@@ -31,8 +30,6 @@ export interface ChatRequest {
   /** What the user says, trimmed. */
   readonly message: string
   readonly idempotencyKey: Option.Option<IdempotencyKey>
-  /** Is told what happens if the turn runs here: what others have begun is only answered. */
-  readonly watch?: Watcher
 }
 
 /** The answer to a message. */
@@ -40,6 +37,13 @@ export interface ChatAnswer {
   /** The stored answer: the JSON text of a `TurnReply`, the same bytes however often it is asked for. */
   readonly body: string
   /** Whether the turn had been answered before this request. */
+  readonly replayed: boolean
+}
+
+/** The turn of a message. */
+export interface OpenedTurn {
+  readonly turnId: TurnId
+  /** Whether it had been answered before this request. */
   readonly replayed: boolean
 }
 
@@ -64,6 +68,11 @@ export class Chat extends Context.Service<
      * went away) does not end the turn.
      */
     readonly send: (request: ChatRequest) => Effect.Effect<ChatAnswer, ChatError>
+    /**
+     * The same, but tells at once which turn it is, for those who watch it. It may run here or elsewhere, or be over; but if
+     * it has failed and is not tried again, that is how this fails.
+     */
+    readonly open: (request: ChatRequest) => Effect.Effect<OpenedTurn, ChatError>
   }
 >()("turnkeeper/domain/Chat") {}
 
@@ -91,19 +100,23 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
     /** Looks at the turn once and, where that is due, starts running it. */
     const look = Effect.fnUntraced(function* (
       request: BeginRequest,
-      watch: Watcher | undefined
+      watched: boolean
     ): Effect.fn.Return<Looked, ChatError> {
       const outcome = yield* begin(request)
       switch (outcome._tag) {
         case "Claimed":
-          return { _tag: "Started", started: yield* turns.start(outcome.turn, watch) }
+          return {
+            _tag: "Started",
+            turnId: outcome.turn.claim.turnId,
+            started: yield* turns.start(outcome.turn, { watched })
+          }
         case "ClaimedOther":
           yield* turns.start(outcome.turn)
           return { _tag: "Wait", turn: outcome.turn.claim, own: false }
         case "Running":
           return { _tag: "Wait", turn: outcome.turn, own: true }
         case "Completed":
-          return { _tag: "Answer", answer: { body: outcome.body, replayed: true } }
+          return { _tag: "Answer", turnId: outcome.turnId, body: outcome.body }
         case "Failed":
           return yield* toTurnFailed(outcome.turn)
         case "Busy":
@@ -142,29 +155,48 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
       }
     })
 
+    const toBegin = Effect.fnUntraced(function* ({ conversationId, idempotencyKey, message, user }: ChatRequest) {
+      return {
+        userId: user.id,
+        turnId: TurnId.make(yield* uuidV7),
+        idempotencyKey,
+        fingerprint: encodeFingerprint(["chat", Option.getOrNull(conversationId), message]),
+        conversationId,
+        newConversationId: ConversationId.make(yield* uuidV7),
+        title: titleAt(yield* DateTime.now),
+        messageId: MessageId.make(yield* uuidV7),
+        content: message,
+        context: { userName: user.name }
+      }
+    })
+
+    /** Looks at the turn, under a holder of its own; a turn that has begun is run, even if the client leaves at just that moment. */
+    const lookOnce = Effect.fnUntraced(function* (request: Omit<BeginRequest, "holder">, watched = false) {
+      const holder = yield* uuidV7
+      return yield* turns.admit(request.userId, look({ ...request, holder }, watched))
+    })
+
+    /** Waits for a turn as long as that makes sense; fails when it still runs then. */
+    const waiting = () => {
+      let until: number | undefined
+      return Effect.fnUntraced(function* (turn: TurnRef, own: boolean) {
+        const now = yield* Clock.currentTimeMillis
+        until ??= now + Duration.toMillis(patience)
+        if (yield* turns.awaitSettled(turn, Duration.millis(Math.max(0, until - now)))) return
+        const retryAfterMillis = policy.leaseMillis
+        return yield* own ? new TurnInProgress({ retryAfterMillis }) : new ConversationBusy({ retryAfterMillis })
+      })
+    }
+
     return Chat.of({
       send: Effect.fnUntraced(
-        function* ({ conversationId, idempotencyKey, message, user, watch }) {
-          const arrived = yield* Clock.currentTimeMillis
-          const request = {
-            userId: user.id,
-            turnId: TurnId.make(yield* uuidV7),
-            idempotencyKey,
-            fingerprint: encodeFingerprint(["chat", Option.getOrNull(conversationId), message]),
-            conversationId,
-            newConversationId: ConversationId.make(yield* uuidV7),
-            title: titleAt(DateTime.makeUnsafe(arrived)),
-            messageId: MessageId.make(yield* uuidV7),
-            content: message,
-            context: { userName: user.name }
-          }
+        function* (message) {
+          const request = yield* toBegin(message)
+          const wait = waiting()
           let begun = false
-          let patient: number | undefined
           while (true) {
-            const holder = yield* uuidV7
-            // A turn that has begun is run, even if the client leaves at just that moment.
-            const looked: Looked = yield* turns.admit(user.id, look({ ...request, holder, begun }, watch))
-            if (looked._tag === "Answer") return looked.answer
+            const looked: Looked = yield* lookOnce({ ...request, begun })
+            if (looked._tag === "Answer") return { body: looked.body, replayed: true }
             if (looked._tag === "Started") {
               const answer = yield* answerOf(looked.started)
               if (Option.isSome(answer)) return answer.value
@@ -173,17 +205,23 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
             }
             // What is deleted while it runs or is waited for must not happen again.
             begun ||= looked.own
-            const now = yield* Clock.currentTimeMillis
-            patient ??= now + Duration.toMillis(patience)
-            if (!(yield* turns.awaitSettled(looked.turn, Duration.millis(Math.max(0, patient - now))))) {
-              const retryAfterMillis = policy.leaseMillis
-              return yield* looked.own
-                ? new TurnInProgress({ retryAfterMillis })
-                : new ConversationBusy({ retryAfterMillis })
-            }
+            yield* wait(looked.turn, looked.own)
           }
         },
         Effect.withSpan("Chat.send", undefined, { captureStackTrace: false })
+      ),
+      open: Effect.fnUntraced(
+        function* (message) {
+          const request = { ...(yield* toBegin(message)), begun: false }
+          const wait = waiting()
+          while (true) {
+            const looked: Looked = yield* lookOnce(request, true)
+            if (looked._tag !== "Wait") return { turnId: looked.turnId, replayed: looked._tag === "Answer" }
+            if (looked.own) return { turnId: looked.turn.turnId, replayed: false }
+            yield* wait(looked.turn, false)
+          }
+        },
+        Effect.withSpan("Chat.open", undefined, { captureStackTrace: false })
       )
     })
   })
@@ -191,8 +229,8 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
 
 /** How a turn stands for a request: answered, started here, or to be waited for; `own` when it is the request's own. */
 type Looked =
-  | { readonly _tag: "Answer"; readonly answer: ChatAnswer }
-  | { readonly _tag: "Started"; readonly started: StartedTurn }
+  | { readonly _tag: "Answer"; readonly turnId: TurnId; readonly body: string }
+  | { readonly _tag: "Started"; readonly turnId: TurnId; readonly started: StartedTurn }
   | { readonly _tag: "Wait"; readonly turn: TurnRef; readonly own: boolean }
 
 const encodeFingerprint = Schema.encodeSync(
@@ -201,7 +239,8 @@ const encodeFingerprint = Schema.encodeSync(
 
 const titleAt = (now: DateTime.Utc): string => `Chat ${DateTime.formatIso(now).slice(0, 16).replace("T", " ")}`
 
-const toTurnFailed = (turn: FailedTurn): TurnFailed =>
+/** The failure that a failed turn is for whoever has sent its message. */
+export const toTurnFailed = (turn: FailedTurn): TurnFailed =>
   new TurnFailed({
     conversationId: turn.conversationId,
     turnId: turn.turnId,

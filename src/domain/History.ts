@@ -17,6 +17,9 @@ export interface HistoryBudget {
 export const failedNote =
   "(This request failed before I could answer it, and it is closed. I will not carry it out unless I am asked again.)"
 
+/** What stands in a prompt where the user has stopped a reply before it had a word: no API takes an empty one for sure. */
+const stoppedNote = "(I was stopped before I said anything.)"
+
 /**
  * Makes the stored part of a conversation into what a model is shown. It is cut between whole turns only, oldest first;
  * the turn at hand, whose user message has the given `seq`, is never cut. Whatever was stored, each call is followed by
@@ -88,7 +91,7 @@ const turnMessages = (
           ...named.map(({ call, id }): PromptMessage => ({ role: "tool", toolCallId: id, content: call.result }))
         ]
       }),
-    ...(end === "running" ? [] : [said(end === "failed" ? failedNote : end.content)])
+    ...(end === "running" ? [] : [said(end === "failed" ? failedNote : end.content === "" ? stoppedNote : end.content)])
   ]
 }
 

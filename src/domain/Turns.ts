@@ -24,13 +24,14 @@ import {
   type TurnRef
 } from "../ports/ConversationRepo.ts"
 import { Agent } from "./Agent.ts"
+import { repeatedly, soon } from "./Background.ts"
 import { uuidV7 } from "./Ids.ts"
+import { type LiveTurn, makeLiveTurn } from "./LiveTurn.ts"
 import type { TurnId } from "./model/Conversation.ts"
 import { ShuttingDown, StorageUnavailable } from "./model/Errors.ts"
 import type { UserId } from "./model/User.ts"
 import { makePlaces, type Place } from "./Places.ts"
 import { Settings } from "./Settings.ts"
-import type { Watcher } from "./TurnEvents.ts"
 import { leaseMillis, turnPolicy } from "./TurnPolicy.ts"
 
 const renewEvery = Duration.seconds(5)
@@ -57,14 +58,18 @@ export type TurnEnd = Completed | Failed | Lost
 export class Turns extends Context.Service<
   Turns,
   {
-    /**
-     * Starts running a claimed turn. Whoever started it may go: it runs to its end. A watcher is told what happens meanwhile.
-     */
-    readonly start: (turn: ClaimedTurn, watch?: Watcher) => Effect.Effect<StartedTurn>
+    /** Starts running a claimed turn. Whoever started it may go: it runs to its end, watched from its beginning or not. */
+    readonly start: (turn: ClaimedTurn, options?: { readonly watched: boolean }) => Effect.Effect<StartedTurn>
+    /** The turn as it runs here; nothing if it does not. */
+    readonly live: (turnId: TurnId) => LiveTurn | undefined
+    /** Whether any turn runs here. */
+    readonly isIdle: () => boolean
     /** Waits until nobody holds the turn any more, or until the time is over; answers whether it is so. Holds no connection. */
     readonly awaitSettled: (turn: TurnRef, patience: Duration.Duration) => Effect.Effect<boolean>
     /** Fails with `ShuttingDown` once `drain` has begun. */
     readonly ready: Effect.Effect<void, ShuttingDown>
+    /** Waits until `drain` has begun. */
+    readonly draining: Effect.Effect<void>
     /**
      * Runs what begins a turn of a user, when one of a few places is free, to its end even if whoever asked for it goes. One
      * user gets only some of the places. Fails with `ShuttingDown` once `drain` has begun, and with `StorageUnavailable` when
@@ -93,6 +98,7 @@ export interface StartedTurn {
 
 interface RunningTurn {
   readonly claim: Claim
+  readonly live: LiveTurn
   /** When its attempt is over, in milliseconds; its lease is not renewed past that. */
   readonly deadline: number
   readonly end: Deferred.Deferred<TurnEnd, StorageUnavailable | ShuttingDown>
@@ -115,6 +121,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     /** Open while anybody waits: nothing is polled for nobody. */
     const awaited = yield* Latch.make()
     let state: "open" | "draining" | "drained" = "open"
+    const draining = yield* Deferred.make<void>()
 
     const ready = Effect.suspend(() => (state === "open" ? Effect.void : Effect.fail(new ShuttingDown())))
 
@@ -135,14 +142,17 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
         Effect.catchCause((cause) => Effect.logWarning("Turns could not be handed back: their leases run out", cause))
       )
 
-    const start = Effect.fnUntraced(function* (turn: ClaimedTurn, watch?: Watcher) {
+    const start = Effect.fnUntraced(function* (turn: ClaimedTurn, options?: { readonly watched: boolean }) {
       const { claim } = turn
       if (state === "drained") {
         yield* handBack([claim])
         return { end: Effect.fail(new ShuttingDown()) }
       }
+      const live = makeLiveTurn(turn)
+      if (options?.watched === true) live.watch()
       const entry: RunningTurn = {
         claim,
+        live,
         deadline: (yield* Clock.currentTimeMillis) + Duration.toMillis(settings.turnTimeout),
         end: yield* Deferred.make<TurnEnd, StorageUnavailable | ShuttingDown>()
       }
@@ -150,13 +160,15 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       const ended = (exit: Exit.Exit<TurnEnd, StorageUnavailable>) =>
         Effect.suspend(() => {
           if (running.get(claim.turnId) === entry) running.delete(claim.turnId)
+          // Whoever watches goes on with it elsewhere.
+          if (!live.isOver()) live.end(undefined)
           return Effect.andThen(Deferred.done(entry.end, endOf(exit)), signal(claim.turnId))
         })
       // An earlier claim of this instance on the same turn is over: its fiber makes way.
       yield* FiberMap.run(
         fibers,
         claim.turnId,
-        agent.run(turn, watch).pipe(
+        agent.run(turn, live).pipe(
           Effect.onExit(ended),
           Effect.asVoid,
           Effect.catchCause((cause) =>
@@ -239,13 +251,6 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       yield* Effect.forEach(settled, signal, { discard: true })
     })
 
-    const inBackground = (name: string, every: Duration.Duration, task: Effect.Effect<void, StorageUnavailable>) =>
-      task.pipe(
-        Effect.catchCause((cause) => Effect.logWarning(`${name} failed, and is tried again`, cause)),
-        Effect.repeat(Schedule.jittered(Schedule.spaced(every))),
-        Effect.forkScoped
-      )
-
     /** Waits for a place among those that begin, as long as nothing has begun that somebody would have to go on with. */
     const seated = (place: Place) =>
       Effect.suspend(() =>
@@ -271,10 +276,10 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
         })
       )
 
-    yield* inBackground("Renewing leases", renewEvery, renew)
-    yield* inBackground("Taking up abandoned turns", recoverEvery, recover)
-    yield* inBackground("Waiting for turns of other instances", pollEvery, poll)
-    yield* inBackground("Sweeping", sweepEvery, soon(repo.sweep(Duration.toMillis(forgetAfter))))
+    yield* repeatedly("Renewing leases", renewEvery, renew)
+    yield* repeatedly("Taking up abandoned turns", recoverEvery, recover)
+    yield* repeatedly("Waiting for turns of other instances", pollEvery, poll)
+    yield* repeatedly("Sweeping", sweepEvery, soon(repo.sweep(Duration.toMillis(forgetAfter))))
 
     const awaitSettled = Effect.fnUntraced(function* (turn: TurnRef, patience: Duration.Duration) {
       const settled = yield* Deferred.make<void>()
@@ -297,6 +302,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     const drain = yield* Effect.cached(
       Effect.gen(function* () {
         state = "draining"
+        yield* Deferred.succeed(draining, undefined)
         if (running.size > 0) {
           yield* Effect.logInfo(
             `Shutting down: ${running.size} running turns have ${Duration.format(settings.shutdownGrace)} to end`
@@ -316,15 +322,17 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     )
     yield* Scope.addFinalizer(scope, drain)
 
-    return Turns.of({ start, awaitSettled, ready, admit, drain })
+    return Turns.of({
+      start,
+      live: (turnId) => running.get(turnId)?.live,
+      isIdle: () => running.size === 0,
+      awaitSettled,
+      ready,
+      draining: Deferred.await(draining),
+      admit,
+      drain
+    })
   })
 )
-
-/** A store that does not answer must not stop what is done again and again. */
-const soon = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>
-  Effect.timeoutOrElse(operation, {
-    duration: "20 seconds",
-    orElse: () => Effect.fail(new StorageUnavailable({ operation: "Turns" }))
-  })
 
 const renewalTimedOut = new StorageUnavailable({ operation: "Turns.renew" })

@@ -8,7 +8,7 @@ import type {
   TurnStatus
 } from "../domain/model/Conversation.ts"
 import type { ConversationNotFound, StorageUnavailable, TurnNotFound } from "../domain/model/Errors.ts"
-import type { Failure, IdempotencyKey, Usage } from "../domain/model/Turn.ts"
+import type { Failure, IdempotencyKey, Told, Usage } from "../domain/model/Turn.ts"
 import type { UserId } from "../domain/model/User.ts"
 import type { TaskOperation, TaskTools } from "./TaskTools.ts"
 
@@ -135,7 +135,7 @@ export interface FailedTurn extends TurnRef {
 export type Claimed = { readonly _tag: "Claimed"; readonly turn: ClaimedTurn }
 /** The caller holds a turn that it did not ask for: an abandoned one of the same conversation, to be finished first. */
 export type ClaimedOther = { readonly _tag: "ClaimedOther"; readonly turn: ClaimedTurn }
-/** The turn is complete; `body` is the stored answer, byte for byte. */
+/** The turn is complete, or stopped, which is as final; `body` is the stored answer, byte for byte. */
 export type Completed = { readonly _tag: "Completed"; readonly turnId: TurnId; readonly body: string }
 /** The turn failed, and is not to be taken up. */
 export type Failed = { readonly _tag: "Failed"; readonly turn: FailedTurn }
@@ -179,6 +179,8 @@ export interface StepRequest {
     readonly toolName: string
     readonly arguments: string
   }>
+  /** Where in the telling of this step its content begins (`TurnEvents`), for those who are told of it later. */
+  readonly toldFrom: number
 }
 
 /** What a tool answered: a JSON object as text. */
@@ -217,6 +219,10 @@ export interface CompleteRequest {
   /** The answer to store and to repeat, byte for byte. */
   readonly response: string
   readonly usage: Usage
+  /** Whether its user has stopped it: the reply is as far as it had come. */
+  readonly stopped: boolean
+  /** Where in the telling of the last step its content begins, as with steps. */
+  readonly toldFrom: number
 }
 
 export interface FailRequest {
@@ -233,12 +239,29 @@ export interface StoredTurn extends TurnRef {
   readonly usage: Usage
   /** The calls that did take effect. */
   readonly calls: ReadonlyArray<StoredCall>
-  /** The stored answer, when it is complete. */
+  /** Its attempt: the fence under which it was last written. */
+  readonly attempt: number
+  /** What was said in each committed step, in order, and where in its telling that begins. */
+  readonly steps: ReadonlyArray<{ readonly content: string; readonly toldFrom: number }>
+  /** The same of the reply. */
+  readonly toldFrom: number
+  /** The stored answer, when it is complete or stopped. */
   readonly body: string | null
   /** Why it failed, if it did. */
   readonly failure: Failure | null
   /** Whether the same request under the same key takes it up again. */
   readonly retryable: boolean
+}
+
+/** What one who watches a turn from afar sees of it. */
+export interface Glance {
+  readonly turnId: TurnId
+  readonly status: TurnStatus | "deleted"
+  readonly attempt: number
+  /** How many steps are committed. */
+  readonly steps: number
+  /** What its attempt has said behind these, as far as the instance that runs it has told. */
+  readonly told: Told | null
 }
 
 /** One page of a list, and whether there is more behind it. */
@@ -302,7 +325,7 @@ export class ConversationRepo extends Context.Service<
       work: StepWork,
       leaseMillis: number
     ) => Effect.Effect<StepOutcome, StorageUnavailable>
-    /** Writes the reply and ends the turn. Sent again, it answers what is stored. */
+    /** Writes the reply and ends the turn, as completed or as stopped. Sent again, it answers what is stored. */
     readonly complete: (claim: Claim, request: CompleteRequest) => Effect.Effect<Completed | Lost, StorageUnavailable>
     /** Ends the turn without a reply. Sent again, it answers what is stored. */
     readonly fail: (claim: Claim, request: FailRequest) => Effect.Effect<Failed | Lost, StorageUnavailable>
@@ -328,7 +351,24 @@ export class ConversationRepo extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<TurnRef>, StorageUnavailable>
     /** Ends every lease: for an instance that knows itself to be the only one, at its start. */
     readonly expireLeases: Effect.Effect<void, StorageUnavailable>
-    /** Forgets what has had its time: the keys of conversations that were deleted so long ago, and old rate limits. */
+    /**
+     * Says that somebody watches these turns, for so many milliseconds from now on, or wants one stopped, and tells how they
+     * stand. It is for the instances that run them to see (`watched`). Turns that are not there are left out.
+     */
+    readonly watch: (
+      turns: ReadonlyArray<TurnRef & { readonly stop: boolean }>,
+      forMillis: number
+    ) => Effect.Effect<ReadonlyArray<Glance>, StorageUnavailable>
+    /** The turns that somebody watches, and those to be stopped, whoever runs them. */
+    readonly watched: Effect.Effect<
+      ReadonlyArray<{ readonly turnId: TurnId; readonly stop: boolean }>,
+      StorageUnavailable
+    >
+    /** Tells those who watch what these attempts have said behind their committed steps. */
+    readonly tell: (
+      told: ReadonlyArray<{ readonly claim: Claim; readonly steps: number; readonly told: Told }>
+    ) => Effect.Effect<void, StorageUnavailable>
+    /** Forgets what has had its time: the keys of conversations that were deleted so long ago, old rate limits, and who watched. */
     readonly sweep: (afterMillis: number) => Effect.Effect<void, StorageUnavailable>
 
     /** Conversations, the most recently active first, from behind the given one. */

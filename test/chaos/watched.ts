@@ -27,8 +27,9 @@ export const toldByEvents = (answer: Answer): { readonly answer: Answer | undefi
   const done: Array<string> = []
   for (const [event, of] of events) {
     const said = JSON.parse(of)
+    if (event === "begun") done.length = 0
     if (event === "text") text += said.text
-    if (event === "restarted" || event === "step_done") text = ""
+    if (event === "begun" || event === "restarted" || event === "step_done") text = ""
     if (event === "tool_call_done") done.push(said.id)
   }
   // Another instance may have gone on with the turn, which this one then did not see to its end.

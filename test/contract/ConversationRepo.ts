@@ -11,6 +11,7 @@ import {
   type BeginRequest,
   type CallResult,
   type ClaimedTurn,
+  type CompleteRequest,
   ConversationRepo,
   type StepRequest,
   type TurnPolicy
@@ -66,7 +67,8 @@ const claim = Effect.fnUntraced(function* (userId: UserId, more: Partial<BeginRe
 const complete = Effect.fnUntraced(function* (
   turn: ClaimedTurn,
   content = "Hi",
-  response = `{"message":"${content}"}`
+  response = `{"message":"${content}"}`,
+  more: Partial<CompleteRequest> = {}
 ) {
   const repo = yield* ConversationRepo
   return yield* repo.complete(turn.claim, {
@@ -74,7 +76,10 @@ const complete = Effect.fnUntraced(function* (
     messageId: MessageId.make(yield* uuidV7),
     content,
     response,
-    usage
+    usage,
+    stopped: false,
+    toldFrom: 0,
+    ...more
   })
 })
 
@@ -101,6 +106,7 @@ const stepRequest = Effect.fnUntraced(function* (turn: ClaimedTurn, more: Partia
         arguments: `{"title": "Milk",  "b":1, "a":2}`
       }
     ],
+    toldFrom: 0,
     ...more
   } satisfies StepRequest
 })
@@ -1136,18 +1142,21 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const [user, other] = [yield* newUser, yield* newUser]
         const turn = yield* claim(user)
         const { conversationId, turnId } = turn.claim
-        const known = { userId: user, conversationId, turnId, body: null, failure: null, retryable: false }
+        const known = { userId: user, conversationId, turnId, attempt: 1, body: null, failure: null, retryable: false }
         assert.deepStrictEqual(yield* repo.turn(user, turnId), {
           ...known,
           status: "running",
           usage: { promptTokens: 0, completionTokens: 0 },
+          steps: [],
+          toldFrom: 0,
           calls: []
         })
-        const stepped = yield* step(turn)
+        const stepped = yield* step(turn, { toldFrom: 7 })
         assert(stepped._tag === "Committed")
         const running = yield* repo.turn(user, turnId)
         assert.strictEqual(running.status, "running")
         assert.deepStrictEqual(running.calls, stepped.calls)
+        assert.deepStrictEqual(running.steps, [{ content: "Let me see", toldFrom: 7 }])
         assert.isAbove(running.usage.promptTokens, 0)
         const failure = { code: "model_failed", reason: "overloaded" } as const
         yield* repo.fail(turn.claim, { steps: 1, failure, retryable: true, usage: turn.usage })
@@ -1156,9 +1165,10 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         // A newer turn closes it for good.
         const newer = yield* claim(user, inConversation(turn))
         assert.deepStrictEqual(yield* repo.turn(user, turnId), { ...failed, retryable: false })
-        yield* complete(newer)
+        yield* complete(newer, undefined, undefined, { toldFrom: 9 })
         const completed = yield* repo.turn(user, newer.claim.turnId)
         assert.strictEqual(completed.status, "completed")
+        assert.strictEqual(completed.toldFrom, 9)
         assert.strictEqual(completed.retryable, false)
         const stored = yield* complete(newer)
         assert.strictEqual(stored._tag === "Completed" && stored.body, completed.body)
@@ -1171,6 +1181,81 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         }
         yield* repo.remove(user, conversationId)
         assert.strictEqual((yield* Effect.flip(repo.turn(user, turnId)))._tag, "TurnNotFound")
+      })
+    )
+
+    it.effect("stops a turn with a reply, which is as final as that of a completed one", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const key = Option.some(IdempotencyKey.make("k"))
+        const turn = yield* claim(user, { idempotencyKey: key })
+        assert.strictEqual((yield* step(turn))._tag, "Committed")
+        const stopping = { ...turn, steps: 1 }
+        const body = '{"message":"","stopped":true}'
+        const outcome = { _tag: "Completed", turnId: turn.claim.turnId, body } as const
+        for (let i = 0; i < 2; i++) {
+          assert.deepStrictEqual(yield* complete(stopping, "", body, { stopped: true }), outcome)
+        }
+        const stored = yield* repo.turn(user, turn.claim.turnId)
+        assert.deepStrictEqual([stored.status, stored.body, stored.calls.length], ["stopped", body, 1])
+        assert.deepStrictEqual(
+          (yield* messagesOf(turn)).map((row) => [row.role, row.content, row.turnStatus, row.calls.length]),
+          [
+            ["user", "Hello", "stopped", 0],
+            ["assistant", "", "stopped", 1]
+          ]
+        )
+        assert.deepStrictEqual(yield* begin(user, { idempotencyKey: key }), outcome)
+        assert.strictEqual((yield* claim(user, inConversation(turn))).seq, 3)
+      })
+    )
+
+    it.effect("tells who runs a turn that somebody watches it, and those who watch what it says", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const [user, other] = [yield* newUser, yield* newUser]
+        const turn = yield* claim(user)
+        const { turnId } = turn.claim
+        const ofTurn = Effect.map(repo.watched, (all) => all.filter((one) => one.turnId === turnId))
+        const watch = (stop = false) => repo.watch([{ ...turn.claim, stop }], 60_000)
+        const glance = { turnId, status: "running", attempt: 1, steps: 0, told: null } as const
+        assert.deepStrictEqual(yield* ofTurn, [])
+        // Nobody is watching, so nobody is told.
+        const told = { from: 3, text: "H\u00e9 \ud83d\ude00", calls: [] }
+        yield* repo.tell([{ claim: turn.claim, steps: 0, told }])
+        assert.deepStrictEqual(yield* watch(), [glance])
+        assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: false }])
+        yield* repo.tell([{ claim: turn.claim, steps: 0, told }])
+        assert.deepStrictEqual(yield* watch(), [{ ...glance, told }])
+        const call = { id: ToolCallId.make(yield* uuidV7), toolName: "add_task", arguments: '{"title":"x"}' }
+        yield* repo.tell([{ claim: turn.claim, steps: 0, told: { ...told, calls: [call] } }])
+        assert.deepStrictEqual(yield* watch(), [{ ...glance, told: { ...told, calls: [call] } }])
+        // It is of a step that is committed since, and tells nothing of the next.
+        assert.strictEqual((yield* step(turn))._tag, "Committed")
+        assert.deepStrictEqual(yield* watch(true), [{ ...glance, steps: 1 }])
+        yield* watch()
+        assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: true }])
+        // Others neither see it nor can stop it.
+        assert.deepStrictEqual(yield* repo.watch([{ ...turn.claim, userId: other, stop: true }], 60_000), [])
+        const unknown = TurnId.make(yield* uuidV7)
+        assert.deepStrictEqual(yield* repo.watch([{ ...turn.claim, turnId: unknown, stop: true }], 60_000), [])
+        assert.lengthOf(yield* ofTurn, 1)
+        yield* complete({ ...turn, steps: 1 })
+        assert.deepStrictEqual(yield* watch(), [{ ...glance, status: "completed", steps: 1 }])
+        yield* repo.remove(user, turn.claim.conversationId)
+        assert.deepStrictEqual(yield* ofTurn, [])
+        // What is over is not watched, and whoever watched for a moment does so no longer.
+        const next = yield* claim(user)
+        yield* complete(next)
+        yield* repo.watch([{ ...next.claim, stop: false }], 60_000)
+        const brief = yield* claim(user)
+        yield* repo.watch([{ ...brief.claim, stop: true }], 0)
+        const ids = (yield* repo.watched).map((one) => one.turnId)
+        assert.notInclude(ids, next.claim.turnId)
+        assert.notInclude(ids, brief.claim.turnId)
+        yield* repo.watch([{ ...brief.claim, stop: false }], 60_000)
+        assert.deepInclude(yield* repo.watched, { turnId: brief.claim.turnId, stop: false })
       })
     )
 

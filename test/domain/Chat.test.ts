@@ -814,7 +814,9 @@ describe("Turns", () => {
         messageId: MessageId.make(yield* uuidV7),
         content: "Hi",
         response: "{}",
-        usage: { promptTokens: 1, completionTokens: 1 }
+        usage: { promptTokens: 1, completionTokens: 1 },
+        stopped: false,
+        toldFrom: 0
       })
       yield* TestClock.adjust(Duration.millis(400))
       assert.deepStrictEqual(yield* Fiber.join(fiber), { body: "{}", replayed: true })

@@ -1,180 +1,220 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import { TestClock } from "effect/testing"
-import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
-import type { TurnEvent } from "../../src/domain/TurnEvents.ts"
-import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
-import { ModelFailed } from "../../src/ports/LLM.ts"
-import { instance, message, replyOf, repositories } from "../support/instance.ts"
+import { Effect, Schema } from "effect"
+import { makeLiveTurn } from "../../src/domain/LiveTurn.ts"
+import { ConversationId, ToolCallId, TurnId } from "../../src/domain/model/Conversation.ts"
+import { noUsage } from "../../src/domain/model/Turn.ts"
+import { UserId } from "../../src/domain/model/User.ts"
+import { type EventPlace, eventsAfter, type TurnAccount, type TurnEvent } from "../../src/domain/TurnEvents.ts"
+import type { ClaimedTurn, StoredCall } from "../../src/ports/ConversationRepo.ts"
 
-/** What happened, as place and what of it differs. */
-const told = (events: ReadonlyArray<TurnEvent>) =>
-  events.map((event) => {
-    const place = `${event.attempt}.${event.step}.${event.position}`
+const claimed: ClaimedTurn = {
+  claim: {
+    userId: UserId.make("ada"),
+    conversationId: ConversationId.make("7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+    turnId: TurnId.make("01935d3b-0000-7000-8000-000000000001"),
+    fence: 4
+  },
+  seq: 1,
+  steps: 0,
+  usage: noUsage,
+  context: { userName: "Ada" },
+  history: { messages: [], steps: [], calls: [] }
+}
+
+const call = (n: number): StoredCall => ({
+  id: ToolCallId.make(`01935d3b-0000-7000-8000-${String(n).padStart(12, "0")}`),
+  seq: 1,
+  step: 1,
+  position: 0,
+  providerCallId: "c",
+  toolName: "add_task",
+  arguments: "{}",
+  result: "{}",
+  status: "success"
+})
+
+/** What may happen to a turn while it runs: the model says more, fails and is asked again, or asks for tools. */
+const Happening = Schema.Union([
+  Schema.TaggedStruct("says", { text: Schema.String }),
+  Schema.TaggedStruct("fails", {}),
+  Schema.TaggedStruct("saysOtherwise", { text: Schema.String }),
+  Schema.TaggedStruct("calls", {
+    number: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3 }))
+  })
+])
+
+const Life = Schema.Struct({
+  happenings: Schema.Array(Happening).check(Schema.isMaxLength(12)),
+  ending: Schema.Literals(["Completed", "Stopped", "Failed"])
+})
+
+/** Lets a turn happen, and calls back at each moment at which somebody could look at it. */
+const live = ({ ending, happenings }: typeof Life.Type, look: (account: TurnAccount) => void) => {
+  const turn = makeLiveTurn(claimed)
+  let calls = 0
+  const moment = () => look(structuredClone(turn.account()))
+  moment()
+  for (const happening of happenings) {
+    switch (happening._tag) {
+      case "says":
+        turn.watch()
+        turn.onText()?.(happening.text)
+        break
+      case "fails":
+        turn.ask()
+        break
+      case "saysOtherwise":
+        turn.said(happening.text)
+        break
+      case "calls": {
+        const asked = Array.from({ length: happening.number }, () => call(calls++))
+        turn.callsBegun(asked)
+        moment()
+        turn.stepDone(turn.told().text, asked)
+        break
+      }
+    }
+    moment()
+  }
+  const { text } = turn.told()
+  turn.end(
+    ending === "Failed"
+      ? {
+          _tag: "Failed",
+          turn: { ...claimed.claim, failure: { code: "step_limit" }, retryable: false, usage: noUsage, calls: [] }
+        }
+      : { _tag: ending, body: JSON.stringify({ message: text }) }
+  )
+  moment()
+}
+
+/** What somebody sees who has been told these events, and nothing else. */
+const screen = (events: ReadonlyArray<TurnEvent>) => {
+  let steps: Array<unknown> = []
+  let step = { text: "", begun: [] as Array<string>, done: [] as Array<string> }
+  let ending: string | undefined
+  let begun = 0
+  for (const event of events) {
     switch (event._tag) {
+      case "Begun":
+        begun++
+        steps = []
+        step = { text: "", begun: [], done: [] }
+        break
       case "Text":
-        return [place, "Text", event.text]
+        step.text += event.text
+        break
+      case "Restarted":
+        step = { text: "", begun: [], done: [] }
+        break
       case "ToolCallBegun":
-        return [place, "ToolCallBegun", event.call.toolName]
+        step.begun.push(event.call.id)
+        break
       case "ToolCallDone":
-        return [place, "ToolCallDone", event.call.status]
+        step.done.push(event.call.id)
+        break
+      case "StepDone":
+        steps.push(step)
+        step = { text: "", begun: [], done: [] }
+        break
       default:
-        return [place, event._tag]
+        ending = event._tag
+    }
+  }
+  // What is not committed when a turn fails is of no meaning.
+  return { steps, last: ending === "Failed" ? undefined : step, ending, begun }
+}
+
+/** The same events, in which text is in one piece where nothing else came between. */
+const joined = (events: ReadonlyArray<TurnEvent>) => {
+  const all: Array<TurnEvent> = []
+  for (const event of events) {
+    const last = all.at(-1)
+    if (event._tag === "Text" && last?._tag === "Text") all[all.length - 1] = { ...event, text: last.text + event.text }
+    else all.push(event)
+  }
+  return all
+}
+
+const isLater = (a: EventPlace, b: EventPlace) => a.step > b.step || (a.step === b.step && a.position > b.position)
+
+describe("the events of a turn", () => {
+  it.effect.prop(
+    "are the same for whoever was there, and for whoever came back, wherever the connection was lost",
+    [Life],
+    ([life]) =>
+      Effect.sync(() => {
+        const moments: Array<TurnAccount> = []
+        live(life, (account) => moments.push(account))
+        const heard: Array<TurnEvent> = []
+        for (const moment of moments) heard.push(...eventsAfter(moment, heard.at(-1)))
+        const last = moments.at(-1)
+        assert(last !== undefined)
+        // What somebody is told who comes at the end has all that holds, and nothing that does not.
+        const late = eventsAfter(last, undefined)
+        assert.deepStrictEqual(screen(late), screen(heard))
+        for (const [i, event] of heard.entries()) {
+          const before = heard[i - 1]
+          if (before !== undefined && event._tag !== "Begun") assert.isTrue(isLater(event, before), event._tag)
+          const told = heard.slice(0, i + 1)
+          const missed = eventsAfter(last, event)
+          const all = [...told, ...missed]
+          assert.deepStrictEqual(screen(all), screen(heard))
+          assert.isAtLeast(missed.length, 1)
+          const rest = heard.slice(i + 1)
+          // Of what was said in vain meanwhile only that is told that it holds no longer.
+          if (rest.length > 0 && rest.every(({ _tag }) => _tag !== "Restarted") && life.ending !== "Failed") {
+            assert.deepStrictEqual(joined(missed), joined(rest))
+          }
+        }
+      })
+  )
+
+  it("are told from the middle of a text on", () => {
+    const account: TurnAccount = {
+      conversationId: claimed.claim.conversationId,
+      turnId: claimed.claim.turnId,
+      attempt: 4,
+      skipped: 0,
+      steps: [{ from: 2, text: "One moment.", calls: [call(1)] }],
+      current: { from: 0, text: "Done.", calls: [] },
+      ending: { _tag: "Completed", body: "{}" }
+    }
+    const at = (place: Partial<EventPlace>) =>
+      eventsAfter(account, { attempt: 4, step: 0, position: 0, ...place }).map((event) => [
+        `${event.attempt}.${event.step}.${event.position}`,
+        event._tag === "Text" ? event.text : event._tag
+      ])
+    const rest = [
+      ["4.0.14", "ToolCallBegun"],
+      ["4.0.15", "ToolCallDone"],
+      ["4.1.0", "StepDone"],
+      ["4.1.5", "Done."],
+      ["4.1.6", "Completed"]
+    ]
+    assert.deepStrictEqual(at({ position: 6 }), [["4.0.13", "moment."], ...rest])
+    assert.deepStrictEqual(at({ position: 14 }), rest.slice(1))
+    // Of the text before position 2 nothing holds.
+    assert.deepStrictEqual(at({ position: 1 }), [["4.0.2", "Restarted"], ["4.0.13", "One moment."], ...rest])
+    assert.deepStrictEqual(at({ position: 0 }), [["4.0.13", "One moment."], ...rest])
+    // Nor of that which an earlier attempt said.
+    assert.deepStrictEqual(at({ attempt: 3, position: 6 }), [
+      ["4.0.2", "Restarted"],
+      ["4.0.13", "One moment."],
+      ...rest
+    ])
+    assert.deepStrictEqual(at({ attempt: 3 }), [["4.0.13", "One moment."], ...rest])
+    assert.deepStrictEqual(at({ attempt: 3, step: 1, position: 3 }), [
+      ["4.1.0", "Restarted"],
+      ["4.1.5", "Done."],
+      ["4.1.6", "Completed"]
+    ])
+    // The end is told to whoever has missed it only, but to nobody nothing.
+    assert.deepStrictEqual(at({ step: 1, position: 5 }), [["4.1.6", "Completed"]])
+    assert.deepStrictEqual(at({ step: 1, position: 6 }), [["4.1.6", "Completed"]])
+    // A place that was never told.
+    for (const place of [{ attempt: 5 }, { step: 2 }]) {
+      assert.deepStrictEqual(at(place), [["4.0.0", "Begun"], ["4.0.13", "One moment."], ...rest])
     }
   })
-
-/** A model that makes its answer in pieces, and then comes to this. */
-const inPieces =
-  (pieces: ReadonlyArray<string>, end: ReturnType<typeof says> | ModelFailed): Line =>
-  (_, onText) => {
-    for (const piece of pieces) onText?.(piece)
-    return "_tag" in end ? Effect.fail(end) : Effect.succeed(end)
-  }
-
-describe("a watcher", () => {
-  it.effect("is told of the text as it is made, and of the tools", () =>
-    Effect.gen(function* () {
-      const events: Array<TurnEvent> = []
-      const { chat } = yield* instance([
-        inPieces(["Let me ", "see."], {
-          ...asks(["add_task", { title: "Milk" }], ["complete_task", { task_id: 7 }]),
-          text: "Let me see."
-        }),
-        inPieces(["Do", "ne"], says("Done."))
-      ])
-      const reply = replyOf(yield* chat.send({ ...message("Add milk"), watch: (event) => events.push(event) }))
-      assert.deepStrictEqual(told(events), [
-        ["1.0.0", "Begun"],
-        ["1.0.1", "Text", "Let me "],
-        ["1.0.2", "Text", "see."],
-        ["1.0.3", "ToolCallBegun", "add_task"],
-        ["1.0.4", "ToolCallBegun", "complete_task"],
-        ["1.0.5", "ToolCallDone", "success"],
-        ["1.0.6", "ToolCallDone", "error"],
-        ["1.1.0", "StepDone"],
-        ["1.1.1", "Text", "Do"],
-        ["1.1.2", "Text", "ne"],
-        ["1.1.3", "Text", "."]
-      ])
-      const [begun] = events
-      assert(begun?._tag === "Begun")
-      assert.deepStrictEqual([begun.conversationId, begun.turnId], [reply.conversationId, reply.turnId])
-      const done = events.flatMap((event) => (event._tag === "ToolCallDone" ? [event.call.id] : []))
-      assert.deepStrictEqual(
-        done,
-        reply.toolCalls.map(({ id }) => id)
-      )
-    }).pipe(Effect.provide(repositories))
-  )
-
-  it.effect("is told when what the model said holds no longer", () =>
-    Effect.gen(function* () {
-      const events: Array<TurnEvent> = []
-      const { chat } = yield* instance([
-        inPieces(["Once upon"], new ModelFailed({ reason: "unreachable" })),
-        inPieces([], new ModelFailed({ reason: "overloaded" })),
-        inPieces(["Hel", "lo"], says("Hello"))
-      ])
-      const sending = yield* Effect.forkChild(chat.send({ ...message("Hello"), watch: (event) => events.push(event) }))
-      yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(sending)
-      assert.deepStrictEqual(told(events), [
-        ["1.0.0", "Begun"],
-        ["1.0.1", "Text", "Once upon"],
-        ["1.0.2", "Restarted"],
-        ["1.0.3", "Text", "Hel"],
-        ["1.0.4", "Text", "lo"]
-      ])
-    }).pipe(Effect.provide(repositories))
-  )
-
-  it.effect("is told of the whole when the pieces were something else", () =>
-    Effect.gen(function* () {
-      const events: Array<TurnEvent> = []
-      const { chat } = yield* instance([inPieces(["Nonsense"], says("Hello"))])
-      yield* chat.send({ ...message("Hello"), watch: (event) => events.push(event) })
-      assert.deepStrictEqual(told(events).slice(2), [
-        ["1.0.2", "Restarted"],
-        ["1.0.3", "Text", "Hello"]
-      ])
-    }).pipe(Effect.provide(repositories))
-  )
-
-  it.effect("of a turn that is taken up is told first of what was committed", () =>
-    Effect.gen(function* () {
-      const { chat } = yield* instance([
-        { ...asks(["add_task", { title: "Milk" }]), text: "One moment." },
-        new ModelFailed({ reason: "bad_answer" }),
-        new ModelFailed({ reason: "bad_answer" }),
-        new ModelFailed({ reason: "bad_answer" }),
-        says("Milk is on the list.")
-      ])
-      const request = message("Add milk", { key: "k" })
-      const failing = yield* Effect.forkChild(Effect.flip(chat.send(request)))
-      yield* TestClock.adjust("10 seconds")
-      assert.strictEqual((yield* Fiber.join(failing))._tag, "TurnFailed")
-      const events: Array<TurnEvent> = []
-      yield* chat.send({ ...request, watch: (event) => events.push(event) })
-      assert.deepStrictEqual(told(events), [
-        ["2.0.0", "Begun"],
-        ["2.0.1", "Text", "One moment."],
-        ["2.0.2", "ToolCallBegun", "add_task"],
-        ["2.0.3", "ToolCallDone", "success"],
-        ["2.1.0", "StepDone"],
-        ["2.1.1", "Text", "Milk is on the list."]
-      ])
-      const nothing: Array<TurnEvent> = []
-      const replay = yield* chat.send({ ...request, watch: (event) => nothing.push(event) })
-      assert.isTrue(replay.replayed)
-      assert.deepStrictEqual(nothing, [])
-    }).pipe(Effect.provide(repositories))
-  )
-
-  it.effect("is told what is stored, whatever the model says and wherever its pieces are cut", () =>
-    Effect.gen(function* () {
-      const events: Array<TurnEvent> = []
-      const raw = "a\u0000b\ud83d\ude00 \ud83d c \udc00"
-      const { chat } = yield* instance([inPieces(["a\u0000", "b\ud83d", "\ude00 ", "\ud83d", " c \udc00"], says(raw))])
-      const reply = replyOf(yield* chat.send({ ...message("Hello"), watch: (event) => events.push(event) }))
-      const texts = events.flatMap((event) => (event._tag === "Text" ? [event.text] : []))
-      assert.strictEqual(texts.join(""), reply.message)
-      assert.isTrue(texts.every((text) => text.isWellFormed()))
-      assert.isTrue(events.every((event) => event._tag !== "Restarted"))
-    }).pipe(Effect.provide(repositories))
-  )
-
-  it.effect("is told that its text holds no longer when someone else goes on", () =>
-    Effect.gen(function* () {
-      const repo = yield* ConversationRepo
-      const events: Array<TurnEvent> = []
-      const { chat } = yield* Effect.provideService(instance([inPieces(["Mine"], says("Mine"))]), ConversationRepo, {
-        ...repo,
-        complete: (claim, request) =>
-          Effect.andThen(
-            repo.complete(claim, { ...request, content: "Theirs", response: JSON.stringify({ message: "Theirs" }) }),
-            Effect.succeed({ _tag: "Lost" } as const)
-          )
-      })
-      const { body } = yield* chat.send({ ...message("Hello"), watch: (event) => events.push(event) })
-      assert.strictEqual(body, '{"message":"Theirs"}')
-      assert.deepStrictEqual(told(events).slice(1), [
-        ["1.0.1", "Text", "Mine"],
-        ["1.0.2", "Restarted"]
-      ])
-    }).pipe(Effect.provide(repositories))
-  )
-
-  it.effect("that nobody is makes the model answer as a whole", () =>
-    Effect.gen(function* () {
-      const wanted: Array<boolean> = []
-      const line: Line = (_, onText) => {
-        wanted.push(onText !== undefined)
-        return Effect.succeed(says("Hello"))
-      }
-      const { chat } = yield* instance([line, line])
-      yield* chat.send(message("Hello"))
-      yield* chat.send({ ...message("Hello"), watch: () => undefined })
-      assert.deepStrictEqual(wanted, [false, true])
-    }).pipe(Effect.provide(repositories))
-  )
 })

@@ -62,13 +62,23 @@ const textsOf = (value: unknown): ReadonlyArray<string> => {
 const statusOf = (value: unknown): unknown =>
   typeof value === "object" && value !== null && "status" in value ? value.status : undefined
 
-/** The decoded text of a body, and its JSON if it is such. */
+const isStream = ({ headers }: Answer): boolean => headers.get("content-type") === "text/event-stream"
+
+/** What the events of a stream say, one to a line as it is written. */
+const dataOf = (text: string): string =>
+  `[${text
+    .split("\n")
+    .flatMap((line) => (line.startsWith("data: ") ? [line.slice("data: ".length)] : []))
+    .join(",")}]`
+
+/** The decoded text of a body, and its JSON if it is such; of a stream, that which its events say. */
 const read = (
-  body: Buffer
+  answer: Answer
 ): { readonly text: string; readonly json: unknown; readonly wrong: ReadonlyArray<string> } => {
   let text = ""
   try {
-    text = utf8.decode(body)
+    text = utf8.decode(answer.body)
+    if (isStream(answer)) text = dataOf(text)
     return { text, json: text === "" ? undefined : JSON.parse(text), wrong: [] }
   } catch (error) {
     return { text, json: undefined, wrong: [`the body is not JSON in UTF-8: ${String(error)}`] }
@@ -147,7 +157,7 @@ const isGeneral = ajvOf().compile(generalProblem)
 /** What is wrong with an answer of which nobody knows to what operation it belongs. */
 export const judgeRefusal = (answer: Answer): ReadonlyArray<string> => {
   if (answer.status < 200) return []
-  const { json, text, wrong } = read(answer.body)
+  const { json, text, wrong } = read(answer)
   const faults = [...wrong, ...commonFaults(answer, text, json)]
   if (answer.status < 400) return faults
   return [
@@ -188,7 +198,7 @@ export const makeJudge = (document: Document, operations: ReadonlyArray<Operatio
     if (types.length === 0) return answer.body.length === 0 ? [] : ["a body where none is documented"]
     if (type === undefined || !types.includes(type)) return [`the content type ${type} is not documented`]
     if (one.request.method === "HEAD") return answer.body.length === 0 ? [] : ["a body to HEAD"]
-    return fits(validatorOf(operation, answer.status, type), json)
+    return fits(validatorOf(operation, answer.status, type), isStream(answer) ? answer.body.toString() : json)
   }
 
   const documentedFaults = (operation: Operation, one: Case, answer: Answer, json: unknown): ReadonlyArray<string> => {
@@ -207,7 +217,7 @@ export const makeJudge = (document: Document, operations: ReadonlyArray<Operatio
   }
 
   return (one, answer) => {
-    const { json, text, wrong } = read(answer.body)
+    const { json, text, wrong } = read(answer)
     const operation = isLegible(one.request) ? route(one.request.method, one.request.path) : undefined
     return [
       ...wrong,

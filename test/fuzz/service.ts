@@ -17,6 +17,7 @@ import * as Chat from "../../src/domain/Chat.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
 import * as Tools from "../../src/domain/Tools.ts"
+import * as TurnFeed from "../../src/domain/TurnFeed.ts"
 import * as Turns from "../../src/domain/Turns.ts"
 import type { Auth } from "../../src/ports/Auth.ts"
 import type { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
@@ -66,7 +67,7 @@ const serveOn = (
         logs.set(requestId, `${entry.level} ${JSON.stringify(entry.message)} ${entry.cause ?? ""}`)
       }
     })
-    const domain = Chat.layer.pipe(
+    const domain = Layer.merge(Chat.layer, TurnFeed.layer).pipe(
       Layer.provideMerge(Turns.layer),
       Layer.provide(Agent.layer),
       Layer.provide(Tools.layer),

@@ -25,6 +25,7 @@ import { IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
 import { type User, UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
 import * as Tools from "../../src/domain/Tools.ts"
+import * as TurnFeed from "../../src/domain/TurnFeed.ts"
 import * as Turns from "../../src/domain/Turns.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { type Completion, LLM, ModelFailed, type Prompt } from "../../src/ports/LLM.ts"
@@ -185,7 +186,7 @@ const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Retu
     return Deferred.succeed(death, undefined)
   })
   const faulty = faults(world, process, kill)
-  const context = yield* Chat.layer.pipe(
+  const context = yield* Layer.merge(Chat.layer, TurnFeed.layer).pipe(
     Layer.provideMerge(Turns.layer),
     Layer.provide(Agent.layer),
     Layer.provide(Tools.layer),

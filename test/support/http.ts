@@ -1,5 +1,5 @@
 import { connect } from "node:net"
-import { Context, DateTime, Effect, Layer, Logger, Redacted, Schema } from "effect"
+import { Context, DateTime, Effect, Layer, Logger, Redacted, Schema, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { Readiness } from "../../src/adapters/http/Handlers.ts"
 import { Farewell, type ServeOptions, serve } from "../../src/adapters/http/Server.ts"
@@ -21,6 +21,7 @@ import {
 } from "../../src/domain/model/Errors.ts"
 import { type Task, TaskId } from "../../src/domain/model/Task.ts"
 import { type User, UserId } from "../../src/domain/model/User.ts"
+import { TurnFeed } from "../../src/domain/TurnFeed.ts"
 import { Auth } from "../../src/ports/Auth.ts"
 import {
   ConversationRepo,
@@ -129,6 +130,9 @@ const storedTurn: StoredTurn = {
   status: "completed",
   usage: { promptTokens: 3, completionTokens: 2 },
   calls: [call],
+  attempt: 1,
+  steps: [{ content: "", toldFrom: 0 }],
+  toldFrom: 0,
   body: replyBody,
   failure: null,
   retryable: false
@@ -138,6 +142,7 @@ const storedTurn: StoredTurn = {
 export interface Overrides {
   readonly auth?: Partial<Auth["Service"]>
   readonly chat?: Partial<Chat["Service"]>
+  readonly feed?: Partial<TurnFeed["Service"]>
   readonly repo?: Partial<ConversationRepo["Service"]>
   readonly tasks?: Partial<TaskTools["Service"]>
   readonly ready?: Effect.Effect<void, ShuttingDown>
@@ -158,6 +163,7 @@ export const makeFakes = (overrides: Overrides = {}) => {
   const has = (userId: UserId, id: ConversationId) => userId === ada.id && id === conversation.id
   const find = <A>(userId: UserId, id: ConversationId, result: A): Effect.Effect<A, ConversationNotFound> =>
     has(userId, id) ? Effect.succeed(result) : Effect.fail(new ConversationNotFound({ conversationId: id }))
+  const isTurn = (userId: UserId, id: TurnId) => userId === ada.id && id === turnId
   const findTask = <A>(userId: UserId, id: TaskId, result: A): Effect.Effect<A, TaskNotFound> =>
     userId === ada.id && id === task.id ? Effect.succeed(result) : Effect.fail(new TaskNotFound({ taskId: id }))
   const layer = Layer.mergeAll(
@@ -173,7 +179,29 @@ export const makeFakes = (overrides: Overrides = {}) => {
     }),
     Layer.succeed(Chat, {
       send: (request) => answer("send", [request], Effect.succeed({ body: replyBody, replayed: false })),
+      open: (request) => answer("open", [request], Effect.succeed({ turnId, replayed: false })),
       ...overrides.chat
+    }),
+    Layer.succeed(TurnFeed, {
+      follow: (...args) =>
+        Stream.unwrap(
+          answer(
+            "follow",
+            args,
+            isTurn(args[0], args[1])
+              ? Effect.succeed(
+                  Stream.make({ _tag: "Completed", attempt: 1, step: 1, position: 1, body: replyBody } as const)
+                )
+              : Effect.fail(new TurnNotFound({ turnId: args[1] }))
+          )
+        ),
+      stop: (...args) =>
+        answer(
+          "stop",
+          args,
+          isTurn(args[0], args[1]) ? Effect.succeed(storedTurn) : Effect.fail(new TurnNotFound({ turnId: args[1] }))
+        ),
+      ...overrides.feed
     }),
     Layer.mock(ConversationRepo, {
       list: (...args) => answer("list", args, Effect.succeed({ items: [conversation], hasMore: false })),
@@ -185,9 +213,7 @@ export const makeFakes = (overrides: Overrides = {}) => {
         answer(
           "turn",
           args,
-          args[0] === ada.id && args[1] === turnId
-            ? Effect.succeed(storedTurn)
-            : Effect.fail(new TurnNotFound({ turnId: args[1] }))
+          isTurn(args[0], args[1]) ? Effect.succeed(storedTurn) : Effect.fail(new TurnNotFound({ turnId: args[1] }))
         ),
       eraseUser: (...args) => answer("eraseUser", args, Effect.void),
       check: answer("check", [], Effect.void),

@@ -12,6 +12,7 @@ import { IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
 import { type User, UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
 import * as Tools from "../../src/domain/Tools.ts"
+import * as TurnFeed from "../../src/domain/TurnFeed.ts"
 import * as Turns from "../../src/domain/Turns.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
@@ -30,13 +31,14 @@ export const instance = Effect.fnUntraced(function* (
 ): Effect.fn.Return<
   {
     readonly chat: Chat.Chat["Service"]
+    readonly feed: TurnFeed.TurnFeed["Service"]
     readonly turns: Turns.Turns["Service"]
     readonly model: ScriptedModel["Service"]
   },
   never,
   ConversationRepo | TaskTools | Scope.Scope
 > {
-  const context = yield* Chat.layer.pipe(
+  const context = yield* Layer.merge(Chat.layer, TurnFeed.layer).pipe(
     Layer.provideMerge(Turns.layer),
     Layer.provide(Agent.layer),
     Layer.provide(Tools.layer),
@@ -46,6 +48,7 @@ export const instance = Effect.fnUntraced(function* (
   )
   return {
     chat: Context.get(context, Chat.Chat),
+    feed: Context.get(context, TurnFeed.TurnFeed),
     turns: Context.get(context, Turns.Turns),
     model: Context.get(context, ScriptedModel)
   }

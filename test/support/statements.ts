@@ -73,7 +73,12 @@ const step = Effect.fnUntraced(function* ({ claim, steps }: ClaimedTurn, folded:
     })
   }
   const call = { id: ToolCallId.make(yield* uuidV7), providerCallId: "1", toolName: "a_task", arguments: "{}" }
-  const outcome = yield* repo.step(claim, { steps, content: "", usage, calls: [call] }, work, policy.leaseMillis)
+  const outcome = yield* repo.step(
+    claim,
+    { steps, content: "", usage, calls: [call], toldFrom: 0 },
+    work,
+    policy.leaseMillis
+  )
   assert.strictEqual(outcome._tag, "Committed")
 })
 
@@ -87,9 +92,12 @@ const everything = Effect.fnUntraced(function* (token: string) {
   yield* step(turn, true)
   yield* step({ ...turn, steps: 1 }, false)
   const messageId = MessageId.make(yield* uuidV7)
-  const reply = { messageId, content: "Hi", response: "{}", usage }
+  const reply = { messageId, content: "Hi", response: "{}", usage, stopped: false, toldFrom: 0 }
   yield* repo.renew([turn.claim], policy.leaseMillis)
   yield* repo.settled([turn.claim], policy.leaseMillis)
+  yield* repo.watch([{ ...turn.claim, stop: true }], 10_000)
+  assert.isNotEmpty(yield* repo.watched)
+  yield* repo.tell([{ claim: turn.claim, steps: 2, told: { from: 0, text: "Hi", calls: [] } }])
   assert.strictEqual((yield* repo.complete(turn.claim, { ...reply, steps: 2 }))._tag, "Completed")
   const failing = yield* request({ conversationId: Option.none() })
   const failed = yield* claim(failing)

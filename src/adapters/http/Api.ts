@@ -13,13 +13,14 @@ import { Conversation, ConversationTitle, Message, MessageText } from "../../dom
 import { Task, TaskDescription, TaskStatus, TaskTitle } from "../../domain/model/Task.ts"
 import { Turn, TurnReply } from "../../domain/model/Turn.ts"
 import type { User } from "../../domain/model/User.ts"
-import { describeDocument, type Shown, showExamples } from "./Document.ts"
+import { describeDocument, eventStreamWords, type Shown, showExamples } from "./Document.ts"
 import { answers, type Example, eventStreams, requests } from "./Examples.ts"
 import {
   ConversationCursor,
   ConversationIdParam,
   documentedText,
   IdempotencyKeyHeader,
+  LastEventIdHeader,
   limitParam,
   MessageCursor,
   TaskCursor,
@@ -383,10 +384,19 @@ const TasksGroup = HttpApiGroup.make("tasks")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Tasks", description: "The user's to-do list." }))
 
+const turnParams = { user_id: UserIdParam, turn_id: TurnIdParam }
+
+/** What may go wrong with the id of a turn. */
+const ofTurn: Shown["wrong"] = { 400: ["InvalidTurnId"], 404: ["NoSuchTurn"] }
+
+const TurnEventsBody = Schema.String.annotate({ description: eventStreamWords }).pipe(
+  HttpApiSchema.asText({ contentType: "text/event-stream" })
+)
+
 const TurnsGroup = HttpApiGroup.make("turns")
   .add(
     HttpApiEndpoint.get("get", "/api/v1/users/:user_id/turns/:turn_id", {
-      params: { user_id: UserIdParam, turn_id: TurnIdParam },
+      params: turnParams,
       success: TurnBody,
       error: [NotFound, Unavailable]
     }).annotateMerge(
@@ -394,7 +404,34 @@ const TurnsGroup = HttpApiGroup.make("turns")
         "getTurn",
         "One turn as it stands",
         "For whoever has lost its answer and cannot ask again under its key. A turn of a conversation that was deleted is none.",
-        { answer: of(TurnBody, answers.turn), wrong: { 400: ["InvalidTurnId"], 404: ["NoSuchTurn"] } }
+        { answer: of(TurnBody, answers.turn), wrong: ofTurn }
+      )
+    ),
+    HttpApiEndpoint.get("events", "/api/v1/users/:user_id/turns/:turn_id/events", {
+      params: turnParams,
+      headers: { "last-event-id": Schema.optionalKey(LastEventIdHeader) },
+      success: TurnEventsBody,
+      error: [NotFound, Unavailable]
+    }).annotateMerge(
+      operation(
+        "followTurn",
+        "What happens in a turn, as it happens",
+        "From its beginning, or behind `Last-Event-ID`: nothing comes twice, and nothing is missed, at whichever instance one " +
+          "asks. A turn that is over is told as well.",
+        { events: eventStreams, wrong: { ...ofTurn, 400: ["InvalidTurnId", "InvalidEventId"] } }
+      )
+    ),
+    HttpApiEndpoint.post("stop", "/api/v1/users/:user_id/turns/:turn_id/stop", {
+      params: turnParams,
+      success: TurnBody,
+      error: [NotFound, Unavailable]
+    }).annotateMerge(
+      operation(
+        "stopTurn",
+        "Stop a turn that runs",
+        "What is committed stays, and what the agent had said until then is its reply. The answer is the turn as it then " +
+          "stands: it may have come to another end just before.",
+        { answer: of(TurnBody, answers.stopped), wrong: ofTurn }
       )
     )
   )

@@ -31,26 +31,32 @@ export const showExamples =
     })
   })
 
+const eventStream = "text/event-stream"
+
 /** OpenAPI has no words for the events of a stream: they are described, and shown. */
 const withEvents = (response: unknown, examples: unknown): unknown =>
   Predicate.hasProperty(response, "content") && Predicate.isObject(response.content)
     ? {
         ...response,
-        content: { ...response.content, "text/event-stream": { schema: eventStreamSchema, examples } }
+        content: { ...response.content, [eventStream]: { schema: eventStreamSchema, examples } }
       }
     : response
+
+/** What the events of a turn are. */
+export const eventStreamWords =
+  "Server-sent events, as they happen. `begun`: `{conversation_id, turn_id}`, what was told of the turn before holds no " +
+  "longer. `text`: `{text}`, more of what the agent says. `tool_call_begun`: `{id, tool_name, arguments}`. " +
+  "`tool_call_done`: the tool call with its result, which is committed. `step_done`: `{step}`, all up to here is committed. " +
+  "`restarted`: `{step}`, the text since that step holds no longer. The last one is `completed` or `stopped`, with the " +
+  "answer, or `failed`, with a problem. `interrupted`, with a problem, ends the stream before that, as does a lost " +
+  "connection: the turn goes on, and its events behind an id can be had as `Last-Event-ID`. An id is " +
+  "`attempt.step.position`; more events may come to be."
 
 const eventStreamSchema = {
   type: "string",
   // Far more than a turn comes to with the usual limits of a model; nothing is cut at it.
   maxLength: 16_777_216,
-  description:
-    "Server-sent events, as they happen. `begun`: `{conversation_id, turn_id}`. `text`: `{text}`, more of what the agent " +
-    "says. `tool_call_begun`: `{id, tool_name, arguments}`. `tool_call_done`: the tool call with its result, which is " +
-    "committed. `step_done`: `{step}`, all up to here is committed. `restarted`: `{step}`, the text since that step holds " +
-    "no longer. The last one is `completed`, with the answer, or `failed`, with a problem; without one the connection " +
-    "was lost, and the same request under the same `Idempotency-Key` tells how the turn ended. An id is " +
-    "`attempt.step.position`; more events may come to be."
+  description: eventStreamWords
 }
 
 /** Problems are shown once, in the components: most operations share them. */

@@ -1,12 +1,14 @@
-import { type Array, Cause, Effect, Fiber, Option, Queue, Schema, Stream } from "effect"
+import { Cause, Effect, Option, Schema, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
-import type { ChatAnswer } from "../../domain/Chat.ts"
+import { toTurnFailed } from "../../domain/Chat.ts"
+import type { FeedError } from "../../domain/FarTurn.ts"
 import type { UserId } from "../../domain/model/User.ts"
 import { encodeToolCall } from "../../domain/ToolCalls.ts"
-import type { TurnEvent, Watcher } from "../../domain/TurnEvents.ts"
+import type { TurnEvent } from "../../domain/TurnEvents.ts"
 import { legible } from "./Legible.ts"
 import { problem, TurnFailed } from "./Problems.ts"
+import { feedRefusals, turnProblem } from "./Refusals.ts"
 
 const eventStreamType = "text/event-stream"
 
@@ -37,6 +39,7 @@ const headers = {
   "x-accel-buffering": "no"
 }
 
+/** Writes an event whose data is JSON, without a character that a terminal would obey. */
 const write = (event: string, data: string, id?: string): string =>
   Sse.encoder.write({ _tag: "Event", event, id, data: legible(data) })
 
@@ -46,34 +49,42 @@ const eventNames: { readonly [Tag in TurnEvent["_tag"]]: string } = {
   Restarted: "restarted",
   ToolCallBegun: "tool_call_begun",
   ToolCallDone: "tool_call_done",
-  StepDone: "step_done"
+  StepDone: "step_done",
+  Completed: "completed",
+  Stopped: "stopped",
+  Failed: "failed"
 }
 
-const dataOf = (userId: UserId, event: TurnEvent): object => {
+/** What an event says, as JSON. */
+const dataOf = (userId: UserId, event: TurnEvent): Effect.Effect<string> | string => {
   switch (event._tag) {
     case "Begun":
-      return { conversation_id: event.conversationId, turn_id: event.turnId }
+      return JSON.stringify({ conversation_id: event.conversationId, turn_id: event.turnId })
     case "Text":
-      return { text: event.text }
+      return JSON.stringify({ text: event.text })
     case "ToolCallBegun": {
       const { arguments: args, id, tool_name } = encodeToolCall(userId, { ...event.call, ...unfinished })
-      return { id, tool_name, arguments: args }
+      return JSON.stringify({ id, tool_name, arguments: args })
     }
     case "ToolCallDone":
-      return encodeToolCall(userId, event.call)
+      return JSON.stringify(encodeToolCall(userId, event.call))
     case "StepDone":
-      return { step: event.step }
     case "Restarted":
-      return { step: event.step }
+      return JSON.stringify({ step: event.step })
+    case "Completed":
+    case "Stopped":
+      return event.body
+    case "Failed":
+      return Effect.map(turnProblem(toTurnFailed(event.turn)), problemText)
   }
 }
 
-const textOf = (userId: UserId, event: TurnEvent): string =>
-  write(
-    eventNames[event._tag],
-    JSON.stringify(dataOf(userId, event)),
-    `${event.attempt}.${event.step}.${event.position}`
-  )
+const textOf = (userId: UserId, event: TurnEvent): Effect.Effect<string> => {
+  const data = dataOf(userId, event)
+  const toText = (data: string) =>
+    write(eventNames[event._tag], data, `${event.attempt}.${event.step}.${event.position}`)
+  return typeof data === "string" ? Effect.succeed(toText(data)) : Effect.map(data, toText)
+}
 
 const unfinished = { seq: 0, step: 0, position: 0, providerCallId: "", status: "success", result: "{}" } as const
 
@@ -85,54 +96,58 @@ const problemText = (error: object): string => {
   return JSON.stringify(Option.getOrElse(encodeTurnFailed(body), () => body))
 }
 
-const completed = (answer: ChatAnswer): string => write("completed", answer.body)
+/** What is written when a turn can be followed no longer, although it has not come to its end. */
+const interrupted = (cause: Cause.Cause<FeedError>): Effect.Effect<string> =>
+  Effect.failCause(cause).pipe(
+    Effect.catchTags(feedRefusals),
+    Effect.catchCause((refusal) => {
+      const error = Cause.findErrorOption(refusal)
+      return Option.isSome(error)
+        ? Effect.succeed(problemText(error.value))
+        : Effect.andThen(
+            Effect.logError("A request failed", refusal),
+            Effect.map(problem("internal", "The cause is in the log, under this request id."), (body) =>
+              JSON.stringify(body)
+            )
+          )
+    }),
+    Effect.map((data) => write("interrupted", data))
+  )
 
 /**
- * Answers with the events of a turn as they happen, the last of which is `completed`, with the answer for its data, or `failed`,
- * with a problem. What fails before the first event fails as it does without a stream. Whoever goes away leaves the turn as
- * it is.
+ * Answers with the events of a turn as they happen, the last of which is `completed` or `stopped`, with the answer for its
+ * data, or `failed`, with a problem. When it can be followed no longer before that, the last one is `interrupted`, with the
+ * problem that this is. Fails as without a stream when there is not even a first event. Whoever goes away leaves the turn as it
+ * is.
  */
-export const answerWithEvents = Effect.fnUntraced(function* <E extends object, R>(
+export const answerWithEvents = Effect.fnUntraced(function* (
   userId: UserId,
-  send: (watch: Watcher) => Effect.Effect<ChatAnswer, E, R>
+  turn: Stream.Stream<TurnEvent, FeedError>,
+  replayed = false
 ) {
   // The stream is read when the request has been answered, but belongs to it: its id, and what logs say of it.
   const request = yield* Effect.context<never>()
-  const events = yield* Queue.unbounded<TurnEvent, Cause.Done>()
-  const sending = yield* Effect.forkScoped(
-    Effect.ensuring(
-      send((event) => Queue.offerUnsafe(events, event)),
-      Queue.end(events)
-    )
+  const pull = yield* Stream.toPull(turn)
+  const first = yield* Effect.catchTags(
+    Effect.catchTag(pull, "Done", () => Effect.succeed([])),
+    feedRefusals
   )
-  const first = yield* Effect.option(Queue.peek(events))
-  // Without an event there is the answer alone: another request, or another instance, has run the turn.
-  const answer = Option.isNone(first) ? yield* Fiber.join(sending) : undefined
-  const end = Fiber.await(sending).pipe(
-    Effect.flatMap((exit) => {
-      if (exit._tag === "Success") return Effect.succeed(completed(exit.value))
-      const error = Cause.findErrorOption(exit.cause)
-      return Option.isSome(error)
-        ? Effect.succeed(write("failed", problemText(error.value)))
-        : Effect.andThen(
-            Effect.logError("A request failed", exit.cause),
-            Effect.map(problem("internal", "The cause is in the log, under this request id."), (body) =>
-              write("failed", JSON.stringify(body))
-            )
-          )
-    })
-  )
-  const texts = Stream.fromQueue(events).pipe(
+  const texts = Stream.fromIterable(first).pipe(
+    Stream.concat(Stream.fromPull(Effect.succeed(pull))),
     // What has come together is written together.
-    Stream.mapArray(
-      (batch): Array.NonEmptyReadonlyArray<string> => [batch.map((event) => textOf(userId, event)).join("")]
+    Stream.chunks,
+    Stream.mapEffect((events) =>
+      Effect.map(
+        Effect.forEach(events, (event) => textOf(userId, event)),
+        (all) => all.join("")
+      )
     ),
-    Stream.concat(Stream.fromEffect(end)),
+    Stream.catchCause((cause) => Stream.fromEffect(interrupted(cause))),
     Stream.merge(Stream.as(Stream.drop(Stream.tick(keepAliveEvery), 1), keepAlive), { haltStrategy: "left" }),
     Stream.provideContext(request)
   )
   return HttpServerResponse.stream(Stream.encodeText(texts), {
     contentType: eventStreamType,
-    headers: { ...headers, ...(answer?.replayed === true && { "idempotency-replayed": "true" }) }
+    headers: { ...headers, ...(replayed && { "idempotency-replayed": "true" }) }
   })
 })

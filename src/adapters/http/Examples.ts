@@ -101,6 +101,20 @@ const firstTurn: typeof Turn.Encoded = {
   reply: firstReply
 }
 
+const stoppedReply: typeof TurnReply.Encoded = {
+  ...firstReply,
+  message: "I've added 'Buy groceries'",
+  usage: { prompt_tokens: 618, completion_tokens: 12, total_tokens: 630 },
+  stopped: true
+}
+
+const stoppedTurn: typeof Turn.Encoded = {
+  ...firstTurn,
+  status: "stopped",
+  usage: stoppedReply.usage,
+  reply: stoppedReply
+}
+
 const newConversation: typeof Conversation.Encoded = {
   id: conversationId,
   title: "Chat 2026-01-19 10:00",
@@ -138,8 +152,7 @@ export const cursors = {
   tasks: "eyJpZCI6Mn0"
 }
 
-const event = (name: string, data: object, id?: string) =>
-  `${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+const event = (name: string, data: object, id: string) => `id: ${id}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 
 const { result: _, status: __, ...firstCall } = groceriesCall
 
@@ -152,9 +165,9 @@ export const eventStreams: { readonly [name: string]: Example<string> } = {
       event("tool_call_begun", firstCall, "1.0.1"),
       event("tool_call_done", groceriesCall, "1.0.2"),
       event("step_done", { step: 1 }, "1.1.0"),
-      event("text", { text: "I've added 'Buy groceries'" }, "1.1.1"),
-      event("text", { text: " to your list as task 1." }, "1.1.2"),
-      event("completed", firstReply)
+      event("text", { text: "I've added 'Buy groceries'" }, "1.1.26"),
+      event("text", { text: " to your list as task 1." }, "1.1.50"),
+      event("completed", firstReply, "1.1.51")
     ].join("")
   }
 }
@@ -185,6 +198,7 @@ export const answers = {
     SameConversation: { summary: "A task was completed", value: secondReply }
   },
   turn: { Completed: { summary: "It is complete", value: firstTurn } },
+  stopped: { Stopped: { summary: "It was stopped in the midst of its reply", value: stoppedTurn } },
   conversations: {
     Conversations: {
       summary: "One conversation",
@@ -248,6 +262,7 @@ export const wrong = {
   InvalidUserId: invalid("A user id that cannot be one", "user_id", "Expected 1 to 128 characters of A-Z a-z 0-9 _ -"),
   InvalidConversationId: invalid("A conversation id that cannot be one", "conversation_id", "Expected a UUID"),
   InvalidTurnId: invalid("A turn id that cannot be one", "turn_id", "Expected a UUID"),
+  InvalidEventId: invalid("A Last-Event-ID that is none", "last-event-id", "Expected the id of an event"),
   InvalidTaskId: invalid("A task number that cannot be one", "task_id", "Expected a whole number from 1 to 2147483647"),
   InvalidLimit: invalid("A page that would be too long", "limit", "Expected a whole number from 1 to 200"),
   InvalidConversationLimit: invalid("A page that would be too long", "limit", "Expected a whole number from 1 to 100"),

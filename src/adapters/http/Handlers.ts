@@ -3,15 +3,10 @@ import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Chat } from "../../domain/Chat.ts"
 import type { ConversationId } from "../../domain/model/Conversation.ts"
-import type {
-  ConversationBusy,
-  ShuttingDown,
-  TooManyConversations,
-  TurnFailed,
-  TurnInProgress
-} from "../../domain/model/Errors.ts"
-import type { IdempotencyKey, ModelFailureReason } from "../../domain/model/Turn.ts"
+import type { ShuttingDown } from "../../domain/model/Errors.ts"
+import type { IdempotencyKey } from "../../domain/model/Turn.ts"
 import { Settings } from "../../domain/Settings.ts"
+import { TurnFeed } from "../../domain/TurnFeed.ts"
 import { ConversationRepo } from "../../ports/ConversationRepo.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
 import { Api, CurrentUser } from "./Api.ts"
@@ -27,29 +22,19 @@ import {
 } from "./Bodies.ts"
 import { answerWithEvents, wantsEvents } from "./EventStream.ts"
 import { failUnavailable } from "./Middleware.ts"
-import { fail, failForNow, failRateLimited, failTooManyTurns, problem, shuttingDownWords } from "./Problems.ts"
+import { chatRefusals, failFull, failNotFound, failShuttingDown } from "./Refusals.ts"
 
 /** Whether this instance takes requests, beside what its store says of itself. */
 export const Readiness = Context.Reference<Effect.Effect<void, ShuttingDown>>("turnkeeper/adapters/http/Readiness", {
   defaultValue: () => Effect.void
 })
 
-const failNotFound = {
-  ConversationNotFound: () => fail("not_found", "There is no such conversation."),
-  TaskNotFound: () => fail("not_found", "There is no such task."),
-  TurnNotFound: () => fail("not_found", "There is no such turn.")
-}
-
-const failFull = (limit: number, what: "conversations" | "tasks") =>
-  fail("limit_reached", `The limit of ${limit} ${what} is reached: delete one first.`)
-
-const failShuttingDown = () => failForNow("unavailable", shuttingDownWords, 1000)
-
 const chat = HttpApiBuilder.group(
   Api,
   "chat",
   Effect.fnUntraced(function* (handlers) {
-    const { send } = yield* Chat
+    const { open, send } = yield* Chat
+    const { follow } = yield* TurnFeed
     const handle = Effect.fnUntraced(function* (request: {
       readonly headers: { readonly "idempotency-key"?: IdempotencyKey }
       readonly payload: { readonly message: string; readonly conversation_id?: ConversationId | null }
@@ -63,7 +48,8 @@ const chat = HttpApiBuilder.group(
       }
       const { headers } = yield* HttpServerRequest.HttpServerRequest
       if (wantsEvents(headers["accept"])) {
-        return yield* answerWithEvents(user.id, (watch) => Effect.catchTags(send({ ...message, watch }), chatRefusals))
+        const { replayed, turnId } = yield* Effect.catchTags(open(message), chatRefusals)
+        return yield* answerWithEvents(user.id, follow(user.id, turnId, Option.none()), replayed)
       }
       const answer = yield* Effect.catchTags(send(message), chatRefusals)
       // As it is stored: an answer that is encoded again would no longer be the same bytes.
@@ -75,60 +61,6 @@ const chat = HttpApiBuilder.group(
     return handlers.handleAll({ send: handle, sendAlias: handle })
   })
 )
-
-const chatRefusals = {
-  ConversationNotFound: failNotFound.ConversationNotFound,
-  ConversationBusy: (error: ConversationBusy) =>
-    failForNow("conversation_busy", "Another turn of this conversation is running.", error.retryAfterMillis),
-  TurnInProgress: (error: TurnInProgress) =>
-    failForNow("turn_in_progress", "The turn under this key is still running.", error.retryAfterMillis),
-  IdempotencyKeyReused: () => fail("idempotency_key_reused", "This Idempotency-Key was used with another request."),
-  RateLimited: failRateLimited,
-  TooManyTurns: failTooManyTurns,
-  TooManyConversations: ({ limit }: TooManyConversations) => failFull(limit, "conversations"),
-  TurnFailed: (error: TurnFailed) => failTurn(error),
-  ShuttingDown: failShuttingDown,
-  StorageUnavailable: failUnavailable
-}
-
-/** What became of a turn whose model failed, in our words: the provider's may hold what nobody should read. */
-const modelWords: { readonly [Reason in ModelFailureReason]: string } = {
-  rate_limited: "The language model takes no more requests at the moment.",
-  overloaded: "The language model is overloaded.",
-  timed_out: "The language model did not answer in time.",
-  unreachable: "The language model is out of reach.",
-  unavailable: "The language model is out of order; it is tried again in a moment.",
-  bad_answer: "The language model gave no usable answer.",
-  refused: "The language model's provider refused the message.",
-  context_too_long: "The conversation is too long for the language model.",
-  misconfigured: "The language model is not set up as it should be; this is for the operator to mend."
-}
-
-const failureWords = ({ failure: { code, reason } }: TurnFailed): string => {
-  switch (code) {
-    case "step_limit":
-      return "The agent did not come to an end within its limit of steps."
-    case "abandoned":
-      return "The turn was attempted too often without coming to an end."
-    case "model_failed":
-      return reason === undefined ? "The language model failed." : modelWords[reason]
-  }
-}
-
-const failTurn = Effect.fnUntraced(function* (error: TurnFailed) {
-  const advice = error.retryable
-    ? "Send the request again under the same Idempotency-Key to go on from here."
-    : "It will not be tried again under this Idempotency-Key."
-  const body = yield* problem(error.failure.code, `${failureWords(error)} ${advice}`)
-  return yield* Effect.fail({
-    ...body,
-    conversation_id: error.conversationId,
-    turn_id: error.turnId,
-    tool_calls: error.toolCalls,
-    usage: error.usage,
-    retryable: error.retryable
-  })
-})
 
 const conversations = HttpApiBuilder.group(
   Api,
@@ -177,13 +109,20 @@ const turns = HttpApiBuilder.group(
   "turns",
   Effect.fnUntraced(function* (handlers) {
     const repo = yield* ConversationRepo
+    const feed = yield* TurnFeed
     return handlers.handleAll({
       get: Effect.fnUntraced(function* ({ params }) {
         const { id } = yield* CurrentUser
-        const turn = yield* repo
-          .turn(id, params.turn_id)
-          .pipe(Effect.catchTags({ TurnNotFound: failNotFound.TurnNotFound, StorageUnavailable: failUnavailable }))
-        return turnResponse(turn)
+        return turnResponse(yield* Effect.catchTags(repo.turn(id, params.turn_id), turnRefusals))
+      }),
+      events: Effect.fnUntraced(function* ({ headers, params }) {
+        const { id } = yield* CurrentUser
+        const after = Option.fromUndefinedOr(headers["last-event-id"])
+        return yield* answerWithEvents(id, feed.follow(id, params.turn_id, after))
+      }),
+      stop: Effect.fnUntraced(function* ({ params }) {
+        const { id } = yield* CurrentUser
+        return turnResponse(yield* Effect.catchTags(feed.stop(id, params.turn_id), turnRefusals))
       })
     })
   })
@@ -266,7 +205,7 @@ const health = HttpApiBuilder.group(
           yield* repo.check
           return healthy
         },
-        Effect.catchTags({ ShuttingDown: failShuttingDown, StorageUnavailable: failUnavailable })
+        Effect.catchTags({ ShuttingDown: () => failShuttingDown, StorageUnavailable: failUnavailable })
       )
     })
   })
@@ -280,6 +219,8 @@ const conversationRefusals = {
   ConversationNotFound: failNotFound.ConversationNotFound,
   StorageUnavailable: failUnavailable
 }
+
+const turnRefusals = { TurnNotFound: failNotFound.TurnNotFound, StorageUnavailable: failUnavailable }
 
 const taskRefusals = { TaskNotFound: failNotFound.TaskNotFound, StorageUnavailable: failUnavailable }
 

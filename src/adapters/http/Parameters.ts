@@ -127,3 +127,21 @@ export const IdempotencyKeyHeader = documentedText(
     encode: SchemaGetter.transform((key) => `"${key.replaceAll(needsEscape, "\\$&")}"`)
   })
 )
+
+const eventId = /^(\d{1,9})\.(\d{1,9})\.(\d{1,9})$/
+
+/** The `Last-Event-ID` header (https://html.spec.whatwg.org/#the-last-event-id-header): how far a turn has been told. */
+export const LastEventIdHeader = documentedText(
+  "The id of the last event that came: what is behind it is told",
+  { minLength: 5, maxLength: 29, pattern: eventId.source },
+  "1.1.12"
+).pipe(
+  Schema.check(Schema.isPattern(eventId, { expected: "the id of an event" })),
+  Schema.decodeTo(Schema.Struct({ attempt: Schema.Int, step: Schema.Int, position: Schema.Int }), {
+    decode: SchemaGetter.transform((text) => {
+      const [attempt = 0, step = 0, position = 0] = text.split(".").map(Number)
+      return { attempt, step, position }
+    }),
+    encode: SchemaGetter.transform(({ attempt, position, step }) => `${attempt}.${step}.${position}`)
+  })
+)

@@ -10,6 +10,7 @@ import {
   type Claimed,
   ConversationRepo,
   type Failed,
+  type Glance,
   type StoredCall,
   type TakeUpOutcome,
   type TurnPolicy,
@@ -21,6 +22,7 @@ import {
   stateOf,
   type TurnRow,
   type UserState,
+  type Watch,
   withEntry,
   withoutEntry
 } from "./MemoryStore.ts"
@@ -45,6 +47,8 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
     }
     const putConversation = (userId: UserId, conversation: ConversationRow): void =>
       update(userId, (state) => ({ conversations: withEntry(state.conversations, conversation.id, conversation) }))
+    const putWatch = (userId: UserId, turnId: TurnId, watch: Watch): void =>
+      update(userId, ({ watches }) => ({ watches: withEntry(watches, turnId, watch) }))
     const turnOf = ({ turnId, userId }: TurnRef): TurnRow | undefined => stateOf(users, userId).turns.get(turnId)
     const conversationOf = (userId: UserId, id: ConversationId): ConversationRow | undefined =>
       stateOf(users, userId).conversations.get(id)
@@ -70,7 +74,9 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             messages: (conversation?.messages ?? [])
               .filter(inWindow)
               .map(({ content, role, seq }) => ({ seq, role, content })),
-            steps: (conversation?.steps ?? []).filter(inWindow),
+            steps: (conversation?.steps ?? [])
+              .filter(inWindow)
+              .map(({ content, seq, step }) => ({ seq, step, content })),
             calls: (conversation?.calls ?? []).filter(inWindow)
           }
         }
@@ -235,6 +241,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             leaseUntil: now + policy.leaseMillis,
             attempts: 1,
             steps: 0,
+            toldFrom: 0,
             seq,
             context: request.context,
             usage: noUsage,
@@ -297,7 +304,10 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             })
             putConversation(claim.userId, {
               ...conversation,
-              steps: [...conversation.steps, { seq: before.seq, step, content: request.content }],
+              steps: [
+                ...conversation.steps,
+                { seq: before.seq, step, content: request.content, toldFrom: request.toldFrom }
+              ],
               calls: [...conversation.calls, ...calls]
             })
             return { _tag: "Committed", calls } as const
@@ -310,14 +320,15 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           const conversation = conversationOf(claim.userId, claim.conversationId)
           if (state === "lost" || turn === undefined || conversation === undefined) return { _tag: "Lost" }
           if (state === "done") {
-            return turn.status === "completed" && turn.response !== null
+            return turn.response !== null
               ? { _tag: "Completed", turnId: turn.id, body: turn.response }
               : { _tag: "Lost" }
           }
           putTurn(claim.userId, {
             ...turn,
-            status: "completed",
+            status: request.stopped ? "stopped" : "completed",
             response: request.response,
+            toldFrom: request.toldFrom,
             usage: addUsage(turn.usage, request.usage),
             finishedAt: now
           })
@@ -389,6 +400,47 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             })
             .map((ref) => ref.turnId)
         ),
+      watch: (turns, forMillis) =>
+        now((now) =>
+          turns.flatMap(({ stop, ...ref }): ReadonlyArray<Glance> => {
+            const turn = turnOf(ref)
+            if (turn === undefined) return []
+            const before = stateOf(users, ref.userId).watches.get(turn.id)
+            if (turn.status === "running") {
+              const inForce = before !== undefined && before.until > now
+              putWatch(ref.userId, turn.id, {
+                fence: before?.fence ?? 0,
+                steps: before?.steps ?? 0,
+                told: before?.told ?? null,
+                until: now + forMillis,
+                stop: stop || (inForce && before.stop)
+              })
+            }
+            const isNow = before?.fence === turn.fence && before.steps === turn.steps
+            return [
+              {
+                turnId: turn.id,
+                status: turn.status,
+                attempt: turn.fence,
+                steps: turn.steps,
+                told: isNow ? before.told : null
+              }
+            ]
+          })
+        ),
+      watched: now((now) =>
+        [...users.values()].flatMap(({ watches }) =>
+          [...watches].filter(([, { until }]) => until > now).map(([turnId, { stop }]) => ({ turnId, stop }))
+        )
+      ),
+      tell: (told) =>
+        now(() => {
+          for (const news of told) {
+            const { fence, turnId, userId } = news.claim
+            const watch = stateOf(users, userId).watches.get(turnId)
+            if (watch !== undefined) putWatch(userId, turnId, { ...watch, fence, steps: news.steps, told: news.told })
+          }
+        }),
       abandoned: (limit, leaseMillis) =>
         now((now) =>
           [...users]
@@ -416,6 +468,9 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
                 update(userId, ({ turns }) => ({ turns: withoutEntry(turns, turn.id) }))
               }
             }
+            update(userId, ({ watches }) => ({
+              watches: new Map([...watches].filter(([, { until }]) => until >= now - 60_000))
+            }))
           }
         }),
 
@@ -442,6 +497,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           Effect.map(found(userId, conversationId), () => {
             for (const turn of stateOf(users, userId).turns.values()) {
               if (turn.conversationId !== conversationId || turn.status === "deleted") continue
+              update(userId, ({ watches }) => ({ watches: withoutEntry(watches, turn.id) }))
               update(userId, ({ turns }) => ({
                 turns:
                   turn.idempotencyKey === null
@@ -498,6 +554,11 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             status: turn.status,
             usage: turn.usage,
             calls: conversation?.calls.filter((call) => call.seq === turn.seq) ?? [],
+            attempt: turn.fence,
+            steps: (conversation?.steps ?? [])
+              .filter((step) => step.seq === turn.seq)
+              .map(({ content, toldFrom }) => ({ content, toldFrom })),
+            toldFrom: turn.toldFrom,
             body: turn.response,
             failure: turn.failure,
             retryable: mayRetry(userId, turn)

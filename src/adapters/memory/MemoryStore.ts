@@ -1,9 +1,9 @@
 import { Context, Effect, Layer, Semaphore } from "effect"
 import type { ConversationId, MessageId, TurnId } from "../../domain/model/Conversation.ts"
 import type { Task, TaskId } from "../../domain/model/Task.ts"
-import type { Failure, IdempotencyKey, Usage } from "../../domain/model/Turn.ts"
+import type { Failure, IdempotencyKey, Told, Usage } from "../../domain/model/Turn.ts"
 import type { UserId } from "../../domain/model/User.ts"
-import type { HistoryMessage, StoredCall, TurnContext } from "../../ports/ConversationRepo.ts"
+import type { HistoryMessage, HistoryStep, StoredCall, TurnContext } from "../../ports/ConversationRepo.ts"
 
 /** Times are milliseconds since the epoch, by the `Clock`. */
 export interface ConversationRow {
@@ -13,7 +13,7 @@ export interface ConversationRow {
   readonly createdAt: number
   readonly updatedAt: number
   readonly messages: ReadonlyArray<MessageRow>
-  readonly steps: ReadonlyArray<{ readonly seq: number; readonly step: number; readonly content: string }>
+  readonly steps: ReadonlyArray<HistoryStep & { readonly toldFrom: number }>
   readonly calls: ReadonlyArray<StoredCall>
 }
 
@@ -34,6 +34,7 @@ export interface TurnRow {
   readonly leaseUntil: number
   readonly attempts: number
   readonly steps: number
+  readonly toldFrom: number
   readonly seq: number
   readonly context: TurnContext
   readonly usage: Usage
@@ -43,12 +44,22 @@ export interface TurnRow {
   readonly finishedAt: number | null
 }
 
+/** That somebody watches a turn or wants it stopped, and what its attempt has told them behind so many steps. */
+export interface Watch {
+  readonly until: number
+  readonly stop: boolean
+  readonly fence: number
+  readonly steps: number
+  readonly told: Told | null
+}
+
 /** All that is kept of one user. Rows are replaced, never changed, so that an old state can be put back. */
 export interface UserState {
   readonly conversations: ReadonlyMap<ConversationId, ConversationRow>
   readonly turns: ReadonlyMap<TurnId, TurnRow>
   readonly tasks: ReadonlyMap<TaskId, Task>
   readonly nextTaskId: number
+  readonly watches: ReadonlyMap<TurnId, Watch>
   /** When the user's whole allowance of turns is back. */
   readonly fullAt: number
 }
@@ -58,6 +69,7 @@ const nothing: UserState = {
   turns: new Map(),
   tasks: new Map(),
   nextTaskId: 1,
+  watches: new Map(),
   fullAt: Number.NEGATIVE_INFINITY
 }
 

@@ -19,11 +19,17 @@ import {
  */
 export const layer: Layer.Layer<LLM> = Layer.succeed(LLM, {
   complete: (prompt, onText) =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       const completion = complete(prompt)
-      // Word by word, as a model makes it.
-      if (onText !== undefined) for (const word of completion.text.match(words) ?? []) onText(word)
-      return completion
+      if (onText === undefined) return Effect.succeed(completion)
+      // Word by word, as a model makes it, and so that whoever watches has a chance to see that.
+      const said = Effect.forEach(completion.text.match(words) ?? [], (word) =>
+        Effect.andThen(
+          Effect.yieldNow,
+          Effect.sync(() => onText(word))
+        )
+      )
+      return Effect.as(said, completion)
     })
 })
 

@@ -19,6 +19,7 @@ import {
   ConversationRepo,
   type FailedTurn,
   type FoldedCall,
+  type Glance,
   type Lost,
   type Page,
   type StepOutcome,
@@ -161,6 +162,10 @@ const decodeMessages = Schema.decodeUnknownSync(Schema.Array(MessageRow))
 const TurnRow = Schema.Struct({
   conversation_id: ConversationId,
   status: TurnStatus,
+  fence: Schema.Int,
+  told_from: Schema.Int,
+  step_contents: Texts,
+  step_froms: Ints,
   prompt_tokens: Schema.Int,
   completion_tokens: Schema.Int,
   response: Schema.NullOr(Schema.String),
@@ -169,6 +174,26 @@ const TurnRow = Schema.Struct({
   ...callColumns
 })
 const decodeTurns = Schema.decodeUnknownSync(Schema.Array(TurnRow))
+const decodeGlances = Schema.decodeUnknownSync(
+  Schema.Array(
+    Schema.Struct({
+      turn_id: TurnId,
+      status: Schema.Literals([...TurnStatus.literals, "deleted"]),
+      fence: Schema.Int,
+      steps: Schema.Int,
+      told_from: Schema.NullOr(Schema.Int),
+      told_text: Schema.NullOr(Schema.String),
+      told_calls: Schema.NullOr(Schema.String)
+    })
+  )
+)
+type GlanceRow = ReturnType<typeof decodeGlances>[number]
+const decodeWatched = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ turn_id: TurnId, stop: Schema.Boolean })))
+const Begun = Schema.fromJsonString(
+  Schema.Array(Schema.Struct({ id: ToolCallId, toolName: Schema.String, arguments: Schema.String }))
+)
+const encodeBegun = Schema.encodeSync(Begun)
+const decodeBegun = Schema.decodeUnknownSync(Begun)
 const decodeDeleted = Schema.decodeUnknownSync(Schema.Struct({ deleted: Schema.Boolean }))
 const isNoMessage = Schema.is(Schema.Struct({ seq: Schema.Null }))
 const decodeMigrations = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ latest: Schema.NullOr(Schema.Int) })))
@@ -262,9 +287,23 @@ const toStoredTurn = (userId: UserId, turnId: TurnId, row: typeof TurnRow.Type):
   status: row.status,
   usage: { promptTokens: row.prompt_tokens, completionTokens: row.completion_tokens },
   calls: toCalls(row),
+  attempt: row.fence,
+  steps: (row.step_contents ?? []).map((content, i) => ({ content, toldFrom: at(row.step_froms, i) })),
+  toldFrom: row.told_from,
   body: row.response,
   failure: row.failure === null ? null : decodeFailure(row.failure),
   retryable: row.retryable
+})
+
+const toGlance = (row: GlanceRow): Glance => ({
+  turnId: row.turn_id,
+  status: row.status,
+  attempt: row.fence,
+  steps: row.steps,
+  told:
+    row.told_from === null || row.told_text === null || row.told_calls === null
+      ? null
+      : { from: row.told_from, text: row.told_text, calls: decodeBegun(row.told_calls) }
 })
 
 /** Makes messages of rows that tell each as often as it has calls, in order. */
@@ -418,8 +457,8 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
             const { seq } = decodeSeq(
               first(
                 yield* sql`select turn_step_record(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
-                ${request.content}, ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int,
-                ${leaseMillis}::int, ${request.calls.map((call) => call.id)}::uuid[],
+                ${request.content}, ${request.toldFrom}::int, ${request.usage.promptTokens}::int,
+                ${request.usage.completionTokens}::int, ${leaseMillis}::int, ${request.calls.map((call) => call.id)}::uuid[],
                 ${request.calls.map((call) => call.providerCallId)}::text[],
                 ${request.calls.map((call) => call.toolName)}::text[],
                 ${request.calls.map((call) => call.arguments)}::text[],
@@ -441,8 +480,9 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
     ): Effect.Effect<StepOutcome, StorageUnavailable> => {
       const values = calls.map(toValues)
       return sql`select * from turn_step(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
-        ${claim.fence}::int, ${request.steps}::int, ${request.content}, ${request.usage.promptTokens}::int,
-        ${request.usage.completionTokens}::int, ${leaseMillis}::int, ${request.calls.map((call) => call.id)}::uuid[],
+        ${claim.fence}::int, ${request.steps}::int, ${request.content}, ${request.toldFrom}::int,
+        ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int, ${leaseMillis}::int,
+        ${request.calls.map((call) => call.id)}::uuid[],
         ${request.calls.map((call) => call.providerCallId)}::text[], ${request.calls.map((call) => call.toolName)}::text[],
         ${request.calls.map((call) => call.arguments)}::text[], ${values.map((value) => value.kind)}::text[],
         ${values.map((value) => value.number)}::int[], ${values.map((value) => value.bytes)}::int[],
@@ -507,7 +547,8 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       complete: (claim, request) =>
         sql`select * from turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
           ${claim.fence}::int, ${request.steps}::int, ${request.messageId}::uuid, ${request.content}, ${request.response},
-          ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int)`.pipe(
+          ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int, ${request.stopped}::boolean,
+          ${request.toldFrom}::int)`.pipe(
           Effect.map((rows) => {
             const row = decodeCompleted(first(rows))
             return row.outcome === "lost"
@@ -547,6 +588,26 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           Effect.map((rows) => decodeTurnIds(rows).map((row) => row.id)),
           settled
         ),
+      watch: (turns, forMillis) =>
+        sql`select * from turns_watch(${turns.map((turn) => turn.userId)}::text[],
+          ${turns.map((turn) => turn.turnId)}::uuid[], ${turns.map((turn) => turn.stop)}::boolean[],
+          ${forMillis}::int)`.pipe(
+          retryLocks,
+          Effect.map((rows) => decodeGlances(rows).map(toGlance)),
+          asStorage("ConversationRepo.watch")
+        ),
+      watched: sql`select * from turns_watched()`.pipe(
+        Effect.map((rows) => decodeWatched(rows).map((row) => ({ turnId: row.turn_id, stop: row.stop }))),
+        asStorage("ConversationRepo.watched")
+      ),
+      tell: (told) =>
+        sql`select turns_tell(${told.map(({ claim }) => claim.userId)}::text[],
+          ${told.map(({ claim }) => claim.turnId)}::uuid[], ${told.map(({ claim }) => claim.fence)}::int[],
+          ${told.map(({ steps }) => steps)}::int[], ${told.map(({ told }) => told.from)}::int[],
+          ${told.map(({ told }) => told.text)}::text[], ${told.map(({ told }) => encodeBegun(told.calls))}::text[])`.pipe(
+          Effect.asVoid,
+          asStorage("ConversationRepo.tell")
+        ),
       abandoned: (limit, leaseMillis) =>
         sql`select * from turns_abandoned(${limit}::int, ${leaseMillis}::int)`.pipe(
           Effect.map((rows) =>
@@ -566,7 +627,10 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         Effect.andThen(
           sql`delete from turns where status = 'deleted'
             and finished_at < clock_timestamp() - ${afterMillis}::float8 * interval '1 millisecond'`,
-          sql`delete from rate_limits where full_at < clock_timestamp() - interval '1 hour'`
+          Effect.andThen(
+            sql`delete from rate_limits where full_at < clock_timestamp() - interval '1 hour'`,
+            sql`delete from turn_watches where until < clock_timestamp() - interval '1 minute'`
+          )
         ).pipe(Effect.asVoid, asStorage("ConversationRepo.sweep")),
 
       // "created_at > '-infinity'" is what makes the index by activity fit: see migrations.ts.
@@ -631,10 +695,15 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.messages")
         ),
       turn: (userId, turnId) =>
-        sql`select t.conversation_id, t.status, t.prompt_tokens, t.completion_tokens, t.response, t.failure,
-            t.retryable and v.last_turn_id = t.id retryable, c.*
+        sql`select t.conversation_id, t.status, t.fence, t.told_from, t.prompt_tokens, t.completion_tokens, t.response,
+            t.failure, t.retryable and v.last_turn_id = t.id retryable, s.*, c.*
           from turns t
           join conversations v on v.user_id = t.user_id and v.id = t.conversation_id
+          left join lateral (
+            select array_agg(x.content) step_contents, array_agg(x.told_from) step_froms
+            from (select * from steps y where y.user_id = t.user_id and y.conversation_id = t.conversation_id
+              and y.seq = t.seq order by y.step) x
+          ) s on true
           left join lateral (
             select array_agg(x.id) call_ids, array_agg(x.seq) call_seqs, array_agg(x.step) call_steps,
               array_agg(x.position) call_positions, array_agg(x.provider_call_id) call_provider_ids,

@@ -38,6 +38,7 @@ const tables = [
     lease_until timestamptz not null,
     attempts int not null default 1,
     steps int not null default 0,
+    told_from int not null default 0,
     seq int not null,
     context json not null,
     pending json,
@@ -51,6 +52,7 @@ const tables = [
     primary key (user_id, id)
   ) with (fillfactor = 80)`,
   "comment on column turns.seq is 'the seq of its user message'",
+  "comment on column turns.told_from is 'where in the telling of its last step the reply begins'",
   "comment on column turns.pending is 'a model answer whose tools work outside this database, stored before they run'",
   "create unique index turns_key on turns (user_id, idempotency_key) where idempotency_key is not null",
   "create unique index turns_running on turns (user_id, conversation_id) where status = 'running'",
@@ -74,6 +76,7 @@ const tables = [
     step int not null,
     turn_id uuid not null,
     content text not null,
+    told_from int not null,
     prompt_tokens int not null,
     completion_tokens int not null,
     created_at timestamptz(3) not null,
@@ -115,7 +118,21 @@ const tables = [
   `create table rate_limits (
     user_id text collate "C" primary key,
     full_at timestamptz not null
-  ) with (fillfactor = 50)`
+  ) with (fillfactor = 50)`,
+  // What one instance wants of the one that runs a turn, and is told by it. It is worth nothing after a crash.
+  `create unlogged table turn_watches (
+    user_id text collate "C" not null,
+    turn_id uuid not null,
+    until timestamptz not null,
+    stop boolean not null,
+    fence int,
+    steps int,
+    told_from int,
+    told_text text,
+    told_calls text,
+    primary key (user_id, turn_id)
+  ) with (fillfactor = 50)`,
+  "create index turn_watches_until on turn_watches (until)"
 ]
 
 const functions = [
@@ -443,8 +460,8 @@ const functions = [
     return turn_step_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
   end $$`,
 
-  `create function turn_step_record(p_user text, p_conversation uuid, p_turn uuid, p_content text, p_prompt_tokens int,
-    p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
+  `create function turn_step_record(p_user text, p_conversation uuid, p_turn uuid, p_content text, p_told_from int,
+    p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
     p_arguments text[], p_results text[], p_statuses text[])
   returns int language plpgsql set enable_seqscan = off as $$
   declare v_seq int; v_step int; v_now timestamptz := clock_timestamp();
@@ -453,8 +470,10 @@ const functions = [
         completion_tokens = t.completion_tokens + p_completion_tokens,
         lease_until = v_now + p_lease_ms * interval '1 millisecond'
       where t.user_id = p_user and t.id = p_turn returning t.seq, t.steps into v_seq, v_step;
-    insert into steps (user_id, conversation_id, seq, step, turn_id, content, prompt_tokens, completion_tokens, created_at)
-      values (p_user, p_conversation, v_seq, v_step, p_turn, p_content, p_prompt_tokens, p_completion_tokens, v_now);
+    insert into steps (user_id, conversation_id, seq, step, turn_id, content, told_from, prompt_tokens, completion_tokens,
+        created_at)
+      values (p_user, p_conversation, v_seq, v_step, p_turn, p_content, p_told_from, p_prompt_tokens,
+        p_completion_tokens, v_now);
     insert into tool_calls (user_id, conversation_id, seq, step, position, id, turn_id, provider_call_id, tool_name,
         arguments, result, status)
       select p_user, p_conversation, v_seq, v_step, c.n - 1, c.id, p_turn, c.provider_id, c.tool, c.arguments::json,
@@ -465,14 +484,15 @@ const functions = [
   end $$`,
 
   `create function turn_complete(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int,
-    p_message uuid, p_content text, p_response text, p_prompt_tokens int, p_completion_tokens int,
-    out outcome text, out body text)
+    p_message uuid, p_content text, p_response text, p_prompt_tokens int, p_completion_tokens int, p_stopped boolean,
+    p_told_from int, out outcome text, out body text)
   language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
   declare v_seq int; v_now timestamptz;
   begin
     outcome := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
     if outcome = 'done' then
-      select t.response into body from turns t where t.user_id = p_user and t.id = p_turn and t.status = 'completed';
+      select t.response into body from turns t
+        where t.user_id = p_user and t.id = p_turn and t.status in ('completed', 'stopped');
       outcome := case when body is null then 'lost' else 'completed' end;
       return;
     end if;
@@ -482,7 +502,8 @@ const functions = [
       where c.user_id = p_user and c.id = p_conversation returning c.next_seq - 1 into v_seq;
     insert into messages (user_id, conversation_id, seq, id, turn_id, role, content, created_at)
       values (p_user, p_conversation, v_seq, p_message, p_turn, 'assistant', p_content, v_now);
-    update turns t set status = 'completed', response = p_response, finished_at = v_now,
+    update turns t set status = case when p_stopped then 'stopped' else 'completed' end, response = p_response,
+        told_from = p_told_from, finished_at = v_now,
         prompt_tokens = t.prompt_tokens + p_prompt_tokens, completion_tokens = t.completion_tokens + p_completion_tokens
       where t.user_id = p_user and t.id = p_turn;
     outcome := 'completed';
@@ -542,6 +563,48 @@ const functions = [
         and lease_holds(x.lease_until, clock_timestamp(), p_lease_ms));
   end $$`,
 
+  // Whoever watches says so again when half of the time is over, so that a look writes nothing mostly. Rows are taken in one order
+  // everywhere, and whoever waits for one waits for a statement of this kind.
+  `create function turns_watch(p_users text[], p_turns uuid[], p_stops boolean[], p_ms int)
+  returns table (turn_id uuid, status text, fence int, steps int, told_from int, told_text text, told_calls text)
+  language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  declare v_now timestamptz := clock_timestamp();
+  begin
+    insert into turn_watches as w (user_id, turn_id, until, stop)
+      select h.user_id, h.id, v_now + p_ms * interval '1 millisecond', h.stop
+        from unnest(p_users, p_turns, p_stops) h(user_id, id, stop)
+        join turns t on t.user_id = h.user_id and t.id = h.id and t.status = 'running'
+        left join turn_watches x on x.user_id = h.user_id and x.turn_id = h.id
+        where x.until is null or x.until < v_now + p_ms / 2 * interval '1 millisecond' or h.stop and not x.stop
+        order by h.user_id, h.id
+      on conflict on constraint turn_watches_pkey do update set until = excluded.until,
+        stop = excluded.stop or (w.stop and w.until > v_now);
+    return query select t.id, t.status, t.fence, t.steps, w.told_from, w.told_text, w.told_calls
+      from unnest(p_users, p_turns) h(user_id, id)
+      join turns t on t.user_id = h.user_id and t.id = h.id
+      left join turn_watches w on w.user_id = t.user_id and w.turn_id = t.id and w.fence = t.fence and w.steps = t.steps;
+  end $$`,
+
+  `create function turns_watched() returns table (turn_id uuid, stop boolean)
+  language plpgsql stable set enable_seqscan = off as $$
+  begin
+    return query select w.turn_id, w.stop from turn_watches w where w.until > clock_timestamp();
+  end $$`,
+
+  `create function turns_tell(p_users text[], p_turns uuid[], p_fences int[], p_steps int[], p_froms int[], p_texts text[],
+    p_calls text[])
+  returns void language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  begin
+    update turn_watches w set fence = l.fence, steps = l.steps, told_from = l.told_from, told_text = l.told_text,
+        told_calls = l.told_calls
+      from (select x.user_id, x.turn_id, h.fence, h.steps, h.told_from, h.told_text, h.told_calls
+        from unnest(p_users, p_turns, p_fences, p_steps, p_froms, p_texts, p_calls)
+          h(user_id, turn_id, fence, steps, told_from, told_text, told_calls)
+        join turn_watches x on x.user_id = h.user_id and x.turn_id = h.turn_id
+        order by x.user_id, x.turn_id for no key update of x) l
+      where w.user_id = l.user_id and w.turn_id = l.turn_id;
+  end $$`,
+
   // Candidates, without a lock: each is decided again by turn_take_up.
   `create function turns_abandoned(p_limit int, p_lease_ms int)
   returns table (user_id text, conversation_id uuid, turn_id uuid)
@@ -565,6 +628,7 @@ const functions = [
     update turns t set status = 'deleted', fence = t.fence + 1, response = null, failure = null, context = '{}',
         pending = null, retryable = false, finished_at = clock_timestamp()
       where t.user_id = p_user and t.id = any (v_turns);
+    delete from turn_watches w where w.user_id = p_user and w.turn_id = any (v_turns);
     delete from conversations c where c.user_id = p_user and c.id = p_conversation;
     return true;
   end $$`,
@@ -585,6 +649,7 @@ const functions = [
     delete from conversations c where c.user_id = p_user and c.id = any (v_conversations);
     delete from turns t where t.user_id = p_user and t.id = any (v_turns);
     delete from user_counters u where u.user_id = p_user;
+    delete from turn_watches w where w.user_id = p_user;
     delete from rate_limits r where r.user_id = p_user and r.full_at <= clock_timestamp();
   end $$`,
 
@@ -683,7 +748,7 @@ const functions = [
 
   // A whole step whose calls are operations on tasks, in one statement.
   `create function turn_step(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_content text,
-    p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
+    p_told_from int, p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
     p_arguments text[], p_kinds text[], p_numbers int[], p_bytes int[], p_titles text[], p_describes text[],
     p_descriptions text[], inout results text[], inout statuses text[], out outcome text, out seq int)
   language plpgsql set enable_seqscan = off set lock_timeout = '200ms' as $$
@@ -697,8 +762,8 @@ const functions = [
       results[i] := v_result;
       statuses[i] := v_status;
     end loop;
-    seq := turn_step_record(p_user, p_conversation, p_turn, p_content, p_prompt_tokens, p_completion_tokens, p_lease_ms,
-      p_ids, p_provider_ids, p_tools, p_arguments, results, statuses);
+    seq := turn_step_record(p_user, p_conversation, p_turn, p_content, p_told_from, p_prompt_tokens, p_completion_tokens,
+      p_lease_ms, p_ids, p_provider_ids, p_tools, p_arguments, results, statuses);
   end $$`
 ]
 

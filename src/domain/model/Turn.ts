@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { ConversationId, MessageId, ToolCalls, TurnId, TurnStatus } from "./Conversation.ts"
+import { ConversationId, MessageId, type ToolCallId, ToolCalls, TurnId, TurnStatus } from "./Conversation.ts"
 
 /** The name that a client gives a request so that it can repeat it safely: 1 to 255 visible ASCII characters. */
 export const IdempotencyKey = Schema.String.pipe(
@@ -51,7 +51,9 @@ export const TurnReply = Schema.Struct({
   messageId: MessageId,
   message: Schema.String,
   toolCalls: ToolCalls,
-  usage: UsageSummary
+  usage: UsageSummary,
+  /** Its user has stopped the turn: the message is as far as the agent had come. */
+  stopped: Schema.optionalKey(Schema.Literal(true))
 }).pipe(
   Schema.encodeKeys({
     conversationId: "conversation_id",
@@ -61,6 +63,22 @@ export const TurnReply = Schema.Struct({
   })
 )
 export type TurnReply = typeof TurnReply.Type
+
+/** What the model has said since the last committed step of a turn, and which tools it then asked for. */
+export interface Told {
+  /** The position in the telling of the step (`TurnEvents`) at which it begins: what was told before that holds no longer. */
+  readonly from: number
+  readonly text: string
+  readonly calls: ReadonlyArray<BegunCall>
+}
+
+/** A tool call that the model has asked for. */
+export interface BegunCall {
+  readonly id: ToolCallId
+  readonly toolName: string
+  /** A JSON object, as text. */
+  readonly arguments: string
+}
 
 /** Why a turn failed, for those who decide what to do about it. */
 const FailureCode = Schema.Literals(["model_failed", "step_limit", "abandoned"])

@@ -67,6 +67,7 @@ it.live("the document is OpenAPI 3.1, in which every operation has a name, a tag
       "deleteConversation",
       "deleteTask",
       "eraseUserData",
+      "followTurn",
       "getConversation",
       "getTask",
       "getTurn",
@@ -78,6 +79,7 @@ it.live("the document is OpenAPI 3.1, in which every operation has a name, a tag
       "renameConversation",
       "sendMessage",
       "sendMessageAlias",
+      "stopTurn",
       "updateTask"
     ])
     for (const { tags, summary } of operations) {
@@ -161,7 +163,11 @@ it.live("parameters are told with their bounds", () =>
       ["status", { type: "string", enum: ["all", "pending", "completed"], default: "all" }],
       ["order", { type: "string", enum: ["asc", "desc"], default: "asc" }],
       ["after", { type: "string", minLength: 1, maxLength: 512 }],
-      ["idempotency-key", { type: "string", minLength: 1, maxLength: 512 }]
+      ["idempotency-key", { type: "string", minLength: 1, maxLength: 512 }],
+      [
+        "last-event-id",
+        { type: "string", minLength: 5, maxLength: 29, pattern: "^(\\d{1,9})\\.(\\d{1,9})\\.(\\d{1,9})$" }
+      ]
     ])
     for (const { path, parameters, operationId } of operations) {
       const inPath = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => name)

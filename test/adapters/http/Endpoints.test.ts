@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../../../src/adapters/http/Api.ts"
 import { AuthUnavailable, StorageUnavailable } from "../../../src/domain/model/Errors.ts"
@@ -49,13 +49,15 @@ it("the endpoints are those that are promised, and all but the health checks are
     "GET /api/v1/users/:user_id/tasks",
     "GET /api/v1/users/:user_id/tasks/:task_id",
     "GET /api/v1/users/:user_id/turns/:turn_id",
+    "GET /api/v1/users/:user_id/turns/:turn_id/events",
     "GET /health/live",
     "GET /health/ready",
     "PATCH /api/v1/users/:user_id/conversations/:conversation_id",
     "PATCH /api/v1/users/:user_id/tasks/:task_id",
     "POST /api/:user_id/chat",
     "POST /api/v1/users/:user_id/chat",
-    "POST /api/v1/users/:user_id/tasks"
+    "POST /api/v1/users/:user_id/tasks",
+    "POST /api/v1/users/:user_id/turns/:turn_id/stop"
   ])
   assert.deepStrictEqual(
     endpoints.filter((endpoint) => !owned.includes(endpoint)).map(({ path }) => path),
@@ -223,6 +225,7 @@ describe.each(owned)("$name", (endpoint) => {
       const down = () => Effect.fail(new StorageUnavailable({ operation: "any" }))
       const server = yield* serveFakes({
         chat: { send: down },
+        feed: { follow: () => Stream.fromEffect(down()), stop: down },
         repo: { list: down, get: down, rename: down, remove: down, messages: down, turn: down, eraseUser: down },
         tasks: { add: down, list: down, get: down, update: down, remove: down }
       })

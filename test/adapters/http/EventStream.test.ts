@@ -1,14 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Deferred, Effect, Fiber, Stream } from "effect"
+import { Array, Deferred, Effect, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { answerWithEvents, wantsEvents } from "../../../src/adapters/http/EventStream.ts"
 import { eventStreams } from "../../../src/adapters/http/Examples.ts"
-import { ConversationBusy, TurnFailed } from "../../../src/domain/model/Errors.ts"
+import { ConversationBusy, ShuttingDown, StorageUnavailable, TurnNotFound } from "../../../src/domain/model/Errors.ts"
 import type { TurnEvent } from "../../../src/domain/TurnEvents.ts"
 import type { StoredCall } from "../../../src/ports/ConversationRepo.ts"
 import {
   ada,
   conversation,
+  invalidJson,
   message,
   problemJson,
   requestId,
@@ -18,14 +19,14 @@ import {
 } from "../../support/http.ts"
 
 const path = `/api/v1/users/${ada.id}/chat`
+const eventsPath = `/api/v1/users/${ada.id}/turns/${turnId}/events`
 const body = '{"message":"Hello"}'
 const accept = { accept: "text/event-stream" }
 
 const at = (step: number, position: number) => ({ attempt: 3, step, position })
 const begun: TurnEvent = { ...at(0, 0), _tag: "Begun", conversationId: conversation.id, turnId }
 const storedCall: StoredCall = Array.getUnsafe(message.calls, 0)
-
-const answer = { body: '{"message":"Hi\\u009b."}', replayed: false }
+const completed: TurnEvent = { ...at(1, 1), _tag: "Completed", body: '{"message":"Hi\\u009b."}' }
 
 /** The events of an answer, as their names, ids and data. */
 const eventsOf = (text: string) =>
@@ -41,17 +42,17 @@ describe("the events of a turn", () => {
   it.live("are sent as they happen, and the answer at their end", () =>
     Effect.gen(function* () {
       const server = yield* serveFakes({
-        chat: {
-          send: ({ watch }) =>
-            Effect.sync(() => {
-              watch?.(begun)
-              watch?.({ ...at(0, 1), _tag: "Text", text: "One\nmo\u009bment" })
-              watch?.({ ...at(0, 2), _tag: "Restarted" })
-              watch?.({ ...at(0, 3), _tag: "ToolCallBegun", call: storedCall })
-              watch?.({ ...at(0, 4), _tag: "ToolCallDone", call: storedCall })
-              watch?.({ ...at(1, 0), _tag: "StepDone" })
-              return answer
-            })
+        feed: {
+          follow: () =>
+            Stream.make<ReadonlyArray<TurnEvent>>(
+              begun,
+              { ...at(0, 10), _tag: "Text", text: "One\nmo\u009bment" },
+              { ...at(0, 11), _tag: "Restarted" },
+              { ...at(0, 12), _tag: "ToolCallBegun", call: storedCall },
+              { ...at(0, 13), _tag: "ToolCallDone", call: storedCall },
+              { ...at(1, 0), _tag: "StepDone" },
+              completed
+            )
         }
       })
       const response = yield* server.fetch("POST", path, { body, headers: accept })
@@ -65,13 +66,15 @@ describe("the events of a turn", () => {
       const { result: _, status: __, ...told } = toolCallJson
       assert.deepStrictEqual(eventsOf(response.text), [
         ["begun", "3.0.0", { conversation_id: conversation.id, turn_id: turnId }],
-        ["text", "3.0.1", { text: "One\nmo\u009bment" }],
-        ["restarted", "3.0.2", { step: 0 }],
-        ["tool_call_begun", "3.0.3", told],
-        ["tool_call_done", "3.0.4", toolCallJson],
+        ["text", "3.0.10", { text: "One\nmo\u009bment" }],
+        ["restarted", "3.0.11", { step: 0 }],
+        ["tool_call_begun", "3.0.12", told],
+        ["tool_call_done", "3.0.13", toolCallJson],
         ["step_done", "3.1.0", { step: 1 }],
-        ["completed", undefined, { message: "Hi\u009b." }]
+        ["completed", "3.1.1", { message: "Hi\u009b." }]
       ])
+      const call = server.calls.find(([method]) => method === "open")
+      assert.deepInclude(call?.[1], { user: ada, message: "Hello" })
     })
   )
 
@@ -91,23 +94,17 @@ describe("the events of a turn", () => {
       }
       const place = (step: number, position: number) => ({ attempt: 1, step, position })
       const server = yield* serveFakes({
-        chat: {
-          send: ({ watch }) =>
-            Effect.sync(() => {
-              watch?.({
-                ...place(0, 0),
-                _tag: "Begun",
-                conversationId: reply.conversation_id,
-                turnId: reply.turn_id
-              })
-              watch?.({ ...place(0, 1), _tag: "ToolCallBegun", call: stored })
-              watch?.({ ...place(0, 2), _tag: "ToolCallDone", call: stored })
-              watch?.({ ...place(1, 0), _tag: "StepDone" })
-              for (const [i, text] of ["I've added 'Buy groceries'", " to your list as task 1."].entries()) {
-                watch?.({ ...place(1, i + 1), _tag: "Text", text })
-              }
-              return { body: JSON.stringify(reply), replayed: false }
-            })
+        feed: {
+          follow: () =>
+            Stream.make<ReadonlyArray<TurnEvent>>(
+              { ...place(0, 0), _tag: "Begun", conversationId: reply.conversation_id, turnId: reply.turn_id },
+              { ...place(0, 1), _tag: "ToolCallBegun", call: stored },
+              { ...place(0, 2), _tag: "ToolCallDone", call: stored },
+              { ...place(1, 0), _tag: "StepDone" },
+              { ...place(1, 26), _tag: "Text", text: "I've added 'Buy groceries'" },
+              { ...place(1, 50), _tag: "Text", text: " to your list as task 1." },
+              { ...place(1, 51), _tag: "Completed", body: JSON.stringify(reply) }
+            )
         }
       })
       const { text } = yield* server.fetch("POST", path, { body, headers: accept })
@@ -120,16 +117,43 @@ describe("the events of a turn", () => {
     })
   )
 
+  it.live("are told behind the last one that came, and of a turn that was stopped too", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes({
+        feed: {
+          follow: (user, id, after) =>
+            Stream.make<ReadonlyArray<TurnEvent>>({
+              ...at(1, 9),
+              _tag: "Stopped",
+              body: JSON.stringify({ user, id, after: Option.getOrNull(after) })
+            })
+        }
+      })
+      const ask = (headers: Record<string, string>) => server.fetch("GET", eventsPath, { headers })
+      assert.deepStrictEqual(eventsOf((yield* ask({})).text), [
+        ["stopped", "3.1.9", { user: ada.id, id: turnId, after: null }]
+      ])
+      const again = yield* ask({ "last-event-id": "2.1.7" })
+      assert.strictEqual(again.headers["content-type"], "text/event-stream")
+      assert.deepStrictEqual(eventsOf(again.text), [
+        ["stopped", "3.1.9", { user: ada.id, id: turnId, after: { attempt: 2, step: 1, position: 7 } }]
+      ])
+      for (const id of ["", "1.2", "1.2.3.4", "a.b.c", "1.1.99999999999", "-1.0.0"]) {
+        const refused = yield* ask({ "last-event-id": id })
+        assert.deepStrictEqual(
+          refused.json(),
+          invalidJson({ path: "last-event-id", message: "Expected the id of an event" })
+        )
+      }
+    })
+  )
+
   it.live("are not held back until there are more", () =>
     Effect.gen(function* () {
       const seen = yield* Deferred.make<void>()
       const server = yield* serveFakes({
-        chat: {
-          send: ({ watch }) =>
-            Effect.suspend(() => {
-              watch?.(begun)
-              return Effect.as(Deferred.await(seen), answer)
-            })
+        feed: {
+          follow: () => Stream.concat(Stream.make(begun), Stream.fromEffect(Effect.as(Deferred.await(seen), completed)))
         }
       })
       const response = yield* Effect.promise((signal) =>
@@ -151,88 +175,108 @@ describe("the events of a turn", () => {
 
   it.live("end with the problem that the turn came to", () =>
     Effect.gen(function* () {
-      const error = new TurnFailed({
-        conversationId: conversation.id,
-        turnId,
-        failure: { code: "step_limit" },
-        retryable: false,
-        toolCalls: [],
-        usage: { promptTokens: 1, completionTokens: 2, totalTokens: 3 }
-      })
-      const failures = [error, new ConversationBusy({ retryAfterMillis: 1000 })]
-      const server = yield* serveFakes({
-        chat: {
-          send: ({ watch }) =>
-            Effect.suspend(() => {
-              watch?.(begun)
-              const failure = failures.shift()
-              return failure === undefined ? Effect.die("a bug") : Effect.fail(failure)
-            })
+      const failed: TurnEvent = {
+        ...at(0, 1),
+        _tag: "Failed",
+        turn: {
+          userId: ada.id,
+          conversationId: conversation.id,
+          turnId,
+          failure: { code: "step_limit" },
+          retryable: false,
+          calls: [storedCall],
+          usage: { promptTokens: 1, completionTokens: 2 }
         }
-      })
-      const failed = Effect.map(server.fetch("POST", path, { body, headers: accept }), (response) => {
-        assert.strictEqual(response.status, 200)
-        return eventsOf(response.text).at(-1)
-      })
+      }
+      const server = yield* serveFakes({ feed: { follow: () => Stream.make(begun, failed) } })
+      const response = yield* server.fetch("POST", path, { body, headers: accept })
       const detail =
         "The agent did not come to an end within its limit of steps. It will not be tried again under this Idempotency-Key."
-      const known = {
-        conversation_id: conversation.id,
-        turn_id: turnId,
-        tool_calls: [],
-        usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
-        retryable: false
-      }
-      assert.deepStrictEqual(yield* failed, [
+      assert.deepStrictEqual(eventsOf(response.text).at(-1), [
         "failed",
-        undefined,
-        problemJson(502, "step_limit", "The agent did not come to an end", detail, known)
+        "3.0.1",
+        problemJson(502, "step_limit", "The agent did not come to an end", detail, {
+          conversation_id: conversation.id,
+          turn_id: turnId,
+          tool_calls: [toolCallJson],
+          usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
+          retryable: false
+        })
       ])
-      assert.deepStrictEqual((yield* failed)?.[2], {
-        ...problemJson(
-          409,
-          "conversation_busy",
-          "Another turn of this conversation is running",
-          "Another turn of this conversation is running."
-        )
-      })
-      assert.deepStrictEqual(
-        (yield* failed)?.[2],
-        problemJson(500, "internal", "Something went wrong here", "The cause is in the log, under this request id.")
-      )
-      assert.strictEqual(server.logs.length, 1)
     })
   )
 
-  it.live("are none where it fails before the first, or where another request has run it", () =>
+  it.live("are interrupted by a problem when the turn cannot be followed to its end", () =>
     Effect.gen(function* () {
-      let failing = true
+      const failures = [
+        new ShuttingDown(),
+        new StorageUnavailable({ operation: "test" }),
+        new TurnNotFound({ turnId }),
+        undefined
+      ]
       const server = yield* serveFakes({
-        chat: {
-          send: () =>
-            failing
-              ? Effect.fail(new ConversationBusy({ retryAfterMillis: 1000 }))
-              : Effect.succeed({ ...answer, replayed: true })
+        feed: {
+          follow: () => {
+            const failure = failures.shift()
+            return Stream.concat(
+              Stream.make(begun),
+              failure === undefined ? Stream.die(new Error("a bug of Ada's")) : Stream.fail(failure)
+            )
+          }
         }
+      })
+      const told = Effect.map(server.fetch("GET", eventsPath), (response) => {
+        assert.strictEqual(response.status, 200)
+        const [name, id, data] = eventsOf(response.text).at(-1) ?? []
+        assert.deepStrictEqual([name, id, data.request_id], ["interrupted", undefined, requestId])
+        assert.notInclude(response.text, "a bug of")
+        return [data.status, data.error.code]
+      })
+      assert.deepStrictEqual(yield* told, [503, "unavailable"])
+      assert.deepStrictEqual(yield* told, [503, "unavailable"])
+      assert.deepStrictEqual(yield* told, [404, "not_found"])
+      assert.strictEqual(server.logs.length, 1)
+      assert.deepStrictEqual(yield* told, [500, "internal"])
+      assert.strictEqual(server.logs.length, 2)
+    })
+  )
+
+  it.live("are none where it fails before the first", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes({
+        chat: { open: () => Effect.fail(new ConversationBusy({ retryAfterMillis: 1000 })) },
+        feed: { follow: () => Stream.fail(new TurnNotFound({ turnId })) }
       })
       const refused = yield* server.fetch("POST", path, { body, headers: accept })
       assert.strictEqual(refused.status, 409)
       assert.strictEqual(refused.headers["content-type"], "application/problem+json")
       assert.strictEqual(refused.headers["retry-after"], "1")
-      failing = false
+      const none = yield* server.fetch("GET", eventsPath)
+      assert.strictEqual(none.status, 404)
+      assert.deepStrictEqual(
+        none.json(),
+        problemJson(404, "not_found", "There is no such thing", "There is no such turn.")
+      )
+    })
+  )
+
+  it.live("of a turn that had been answered are told with the sign of that", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes({ chat: { open: () => Effect.succeed({ turnId, replayed: true }) } })
       const replayed = yield* server.fetch("POST", path, { body, headers: accept })
       assert.strictEqual(replayed.headers["idempotency-replayed"], "true")
-      assert.deepStrictEqual(eventsOf(replayed.text), [["completed", undefined, { message: "Hi\u009b." }]])
+      assert.deepStrictEqual(
+        eventsOf(replayed.text).map(([name]) => name),
+        ["completed"]
+      )
     })
   )
 
   it.effect("are kept company by comments while nothing happens", () =>
     Effect.gen(function* () {
-      const response = yield* answerWithEvents(ada.id, (watch) =>
-        Effect.andThen(
-          Effect.sync(() => watch(begun)),
-          Effect.as(Effect.sleep("40 seconds"), answer)
-        )
+      const response = yield* answerWithEvents(
+        ada.id,
+        Stream.concat(Stream.make(begun), Stream.fromEffect(Effect.as(Effect.sleep("40 seconds"), completed)))
       )
       assert(response.body._tag === "Stream")
       const reading = yield* Effect.forkChild(
@@ -273,20 +317,15 @@ describe("the events of a turn", () => {
     for (const accept of asksNot) assert.isFalse(wantsEvents(accept), String(accept))
   })
 
-  it.live("are not for who did not ask, and the turn pays nothing", () =>
+  it.live("are not for who did not ask", () =>
     Effect.gen(function* () {
-      const watchers: globalThis.Array<unknown> = []
-      const server = yield* serveFakes({
-        chat: {
-          send: ({ watch }) => {
-            watchers.push(watch)
-            return Effect.succeed(answer)
-          }
-        }
-      })
+      const server = yield* serveFakes()
       const response = yield* server.fetch("POST", path, { body })
       assert.strictEqual(response.headers["content-type"], "application/json")
-      assert.deepStrictEqual(watchers, [undefined])
+      assert.deepStrictEqual(
+        server.calls.map(([method]) => method),
+        ["send"]
+      )
     })
   )
 })

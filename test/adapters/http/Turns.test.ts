@@ -24,6 +24,9 @@ const running: StoredTurn = {
   status: "running",
   usage: { promptTokens: 3, completionTokens: 2 },
   calls: message.calls,
+  attempt: 1,
+  steps: [{ content: "", toldFrom: 0 }],
+  toldFrom: 0,
   body: null,
   failure: null,
   retryable: false

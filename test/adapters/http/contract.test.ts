@@ -136,10 +136,11 @@ describe.each(operations)("$id", (operation) => {
     for (const shown of operation.requests) {
       fits(shown, known?.request ?? [], at(shown.name))
     }
-    assert.strictEqual(operation.streams.length, operation.path.endsWith("/chat") ? 1 : 0)
+    assert.strictEqual(operation.streams.length, /\/(?:chat|events)$/.test(operation.path) ? 1 : 0)
     for (const { status, types, codes, shown } of operation.responses) {
-      assert.strictEqual(types.length, status === 204 ? 0 : 1)
-      assert.strictEqual(shown.length > 0, status !== 204, at(String(status)))
+      const silent = status === 204 || (status === 200 && operation.path.endsWith("/events"))
+      assert.strictEqual(types.length, silent ? 0 : 1)
+      assert.strictEqual(shown.length > 0, !silent, at(String(status)))
       assert.sameMembers(
         Array.from(new Set(shown.flatMap(({ value }) => codeOf(value)))),
         Array.from(codes),
@@ -318,6 +319,15 @@ it.live("the generated client can do all that the service offers, and nothing su
       })
       const { conversation_id: of, reply: stored, status } = dataOf(turn)
       assert.deepStrictEqual([of, stored, status], [conversation_id, reply, "completed"])
+      const stopped = await client.POST("/api/v1/users/{user_id}/turns/{turn_id}/stop", {
+        params: { path: { ...path, turn_id } }
+      })
+      assert.deepStrictEqual(dataOf(stopped), dataOf(turn))
+      const events = await client.GET("/api/v1/users/{user_id}/turns/{turn_id}/events", {
+        params: { path: { ...path, turn_id }, header: { "last-event-id": "1.1.0" } },
+        parseAs: "text"
+      })
+      assert.match(dataOf(events), /event: completed/)
       const second = await client.POST("/api/{user_id}/chat", {
         params: { path },
         body: { ...requests.chat.SameConversation.value, conversation_id }

@@ -261,7 +261,9 @@ describe("a write that meets a lock", () => {
         messageId: MessageId.make(yield* uuidV7),
         content: "Hi",
         response: "{}",
-        usage: first.turn.usage
+        usage: first.turn.usage,
+        stopped: false,
+        toldFrom: 0
       })
       // A new turn and one that is taken up: while each waits for the lock, another turn comes to run.
       for (const again of [{}, key]) {
@@ -301,7 +303,9 @@ describe("a write that meets a lock", () => {
         messageId: MessageId.make(yield* uuidV7),
         content: "Hi",
         response: "{}",
-        usage: { promptTokens: 1, completionTokens: 1 }
+        usage: { promptTokens: 1, completionTokens: 1 },
+        stopped: false,
+        toldFrom: 0
       })
       assert.strictEqual(completed._tag, "Completed")
     }).pipe(Effect.scoped)
@@ -314,7 +318,8 @@ describe("a step whose connection ends", () => {
     steps: 0,
     content: "",
     usage: { promptTokens: 1, completionTokens: 1 },
-    calls: []
+    calls: [],
+    toldFrom: 0
   }
 
   for (const [where, tool] of [

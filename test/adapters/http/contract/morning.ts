@@ -1,4 +1,4 @@
-import { Effect, Redacted, Schema } from "effect"
+import { Effect, Redacted, Schema, Stream } from "effect"
 import { answers, conversationId, turnId, userId, type Wrong } from "../../../../src/adapters/http/Examples.ts"
 import { Conversation, Message, type ToolCall, TurnId } from "../../../../src/domain/model/Conversation.ts"
 import {
@@ -59,10 +59,16 @@ const storedTurn = (userId: UserId): StoredTurn => ({
   status: "completed",
   usage: reply.usage,
   calls: toStoredCalls(reply.toolCalls),
+  attempt: 1,
+  steps: [{ content: "", toldFrom: 0 }],
+  toldFrom: 0,
   body: encodeText(answers.reply.NewConversation.value),
   failure: null,
   retryable: false
 })
+
+const place = { attempt: 1, step: 1, position: 51 }
+const { reply: stopped } = answers.stopped.Stopped.value
 
 /** The header of the one user there is. */
 export const authorization = "Bearer demo-token"
@@ -84,6 +90,16 @@ export const asPlanned: Overrides = {
           answers.reply[request.conversationId._tag === "None" ? "NewConversation" : "SameConversation"].value
         ),
         replayed: false
+      })
+  },
+  feed: {
+    follow: (userId) => Stream.succeed({ ...place, _tag: "Completed", body: storedTurn(userId).body ?? "" }),
+    stop: (userId) =>
+      Effect.succeed({
+        ...storedTurn(userId),
+        status: "stopped",
+        usage: { promptTokens: 618, completionTokens: 12 },
+        body: JSON.stringify(stopped)
       })
   },
   repo: {
@@ -117,7 +133,8 @@ export const asPlanned: Overrides = {
 /** When nothing but this comes of anything. */
 const nothingBut = (effect: Effect.Effect<never, StorageUnavailable>): Overrides => ({
   auth,
-  chat: { send: () => effect },
+  chat: { send: () => effect, open: () => effect },
+  feed: { follow: () => Stream.fromEffect(effect), stop: () => effect },
   repo: {
     list: () => effect,
     get: () => effect,
@@ -149,6 +166,7 @@ const turnFailed = (failure: Failure, retryable: boolean) =>
   )
 
 const noConversation = Effect.fail(new ConversationNotFound({ conversationId: conversation.id }))
+const noTurn = Effect.fail(new TurnNotFound({ turnId: TurnId.make(turnId) }))
 const noTask = Effect.fail(new TaskNotFound({ taskId: TaskId.make(1) }))
 
 /** What is sent instead of what the document has as examples of a request, and what the fakes do. */
@@ -164,6 +182,7 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
   InvalidUserId: { parameters: { user_id: "demo.user" } },
   InvalidConversationId: { parameters: { conversation_id: conversationId.slice(1) } },
   InvalidTurnId: { parameters: { turn_id: turnId.slice(1) } },
+  InvalidEventId: { headers: { "last-event-id": "1.2" } },
   InvalidTaskId: { parameters: { task_id: "one" } },
   InvalidLimit: { parameters: { limit: "201" } },
   InvalidConversationLimit: { parameters: { limit: "101" } },
@@ -186,7 +205,9 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
     }
   },
   NoSuchTask: { fakes: { auth, tasks: { get: () => noTask, update: () => noTask, remove: () => noTask } } },
-  NoSuchTurn: { fakes: { auth, repo: { turn: () => Effect.fail(new TurnNotFound({ turnId: TurnId.make(turnId) })) } } },
+  NoSuchTurn: {
+    fakes: { auth, repo: { turn: () => noTurn }, feed: { follow: () => Stream.fromEffect(noTurn), stop: () => noTurn } }
+  },
   ConversationBusy: { fakes: notSent(new ConversationBusy({ retryAfterMillis: 5000 })) },
   TurnInProgress: { fakes: notSent(new TurnInProgress({ retryAfterMillis: 5000 })) },
   PayloadTooLarge: { body: `{"message":"${"a".repeat(64 * 1024)}"}` },

@@ -62,6 +62,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/users/{user_id}/turns/{turn_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happens in a turn, as it happens
+         * @description From its beginning, or behind `Last-Event-ID`: nothing comes twice, and nothing is missed, at whichever instance one asks. A turn that is over is told as well.
+         */
+        get: operations["followTurn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user_id}/turns/{turn_id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a turn that runs
+         * @description What is committed stays, and what the agent had said until then is its reply. The answer is the turn as it then stands: it may have come to another end just before.
+         */
+        post: operations["stopTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/{user_id}/conversations": {
         parameters: {
             query?: never;
@@ -499,6 +539,8 @@ export interface components {
                     /** Format: int64 */
                     total_tokens: number;
                 };
+                /** @enum {boolean} */
+                stopped?: true;
             } | null;
         };
         /** @description The turn failed; the tool calls that did take effect are listed */
@@ -609,6 +651,8 @@ export interface components {
                 /** Format: int64 */
                 total_tokens: number;
             };
+            /** @enum {boolean} */
+            stopped?: true;
         };
     };
     responses: never;
@@ -1014,6 +1058,216 @@ export interface operations {
         };
     };
     getTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user whose token is sent
+                 * @example demo
+                 */
+                user_id: string;
+                /**
+                 * @description A turn
+                 * @example 019bd5b2-7100-7b02-8d4c-91e6a07f35c2
+                 */
+                turn_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A turn as it stands: with the answer, or with why it failed */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                };
+            };
+            /** @description The request does not fit its schema, or is not JSON */
+            400: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /** @description No token, or one that is unknown, expired, revoked or malformed */
+            401: {
+                headers: {
+                    /**
+                     * @description By what a client may authenticate, and what was wrong with its token
+                     * @example Bearer
+                     */
+                    "www-authenticate": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unauthorized"];
+                };
+            };
+            /** @description The path's user is not the token's user */
+            403: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Forbidden"];
+                };
+            };
+            /** @description This user has no such conversation, turn or task */
+            404: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFound"];
+                };
+            };
+            /** @description A bug; nothing more is told */
+            500: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Internal"];
+                };
+            };
+            /** @description The database or the key server is out of reach, or this instance is shutting down */
+            503: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    followTurn: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The id of the last event that came: what is behind it is told
+                 * @example 1.1.12
+                 */
+                "last-event-id"?: string;
+            };
+            path: {
+                /**
+                 * @description The user whose token is sent
+                 * @example demo
+                 */
+                user_id: string;
+                /**
+                 * @description A turn
+                 * @example 019bd5b2-7100-7b02-8d4c-91e6a07f35c2
+                 */
+                turn_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events, as they happen. `begun`: `{conversation_id, turn_id}`, what was told of the turn before holds no longer. `text`: `{text}`, more of what the agent says. `tool_call_begun`: `{id, tool_name, arguments}`. `tool_call_done`: the tool call with its result, which is committed. `step_done`: `{step}`, all up to here is committed. `restarted`: `{step}`, the text since that step holds no longer. The last one is `completed` or `stopped`, with the answer, or `failed`, with a problem. `interrupted`, with a problem, ends the stream before that, as does a lost connection: the turn goes on, and its events behind an id can be had as `Last-Event-ID`. An id is `attempt.step.position`; more events may come to be. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request does not fit its schema, or is not JSON */
+            400: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /** @description No token, or one that is unknown, expired, revoked or malformed */
+            401: {
+                headers: {
+                    /**
+                     * @description By what a client may authenticate, and what was wrong with its token
+                     * @example Bearer
+                     */
+                    "www-authenticate": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unauthorized"];
+                };
+            };
+            /** @description The path's user is not the token's user */
+            403: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Forbidden"];
+                };
+            };
+            /** @description This user has no such conversation, turn or task */
+            404: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFound"];
+                };
+            };
+            /** @description A bug; nothing more is told */
+            500: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Internal"];
+                };
+            };
+            /** @description The database or the key server is out of reach, or this instance is shutting down */
+            503: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    stopTurn: {
         parameters: {
             query?: never;
             header?: never;

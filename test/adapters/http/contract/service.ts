@@ -10,6 +10,7 @@ import * as Chat from "../../../../src/domain/Chat.ts"
 import { UserId } from "../../../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../../../src/domain/Settings.ts"
 import * as Tools from "../../../../src/domain/Tools.ts"
+import * as TurnFeed from "../../../../src/domain/TurnFeed.ts"
 import * as Turns from "../../../../src/domain/Turns.ts"
 import { repositories } from "../../../support/instance.ts"
 import { misfit, operations } from "./document.ts"
@@ -20,7 +21,11 @@ const demo = { id: UserId.make(userId), name: "Demo" }
 
 /** The whole service over a socket, on a store in memory and the offline model. Gives its URL. */
 export const serveService = Effect.gen(function* () {
-  const domain = Chat.layer.pipe(Layer.provide(Turns.layer), Layer.provide(Agent.layer), Layer.provide(Tools.layer))
+  const domain = Layer.merge(Chat.layer, TurnFeed.layer).pipe(
+    Layer.provide(Turns.layer),
+    Layer.provide(Agent.layer),
+    Layer.provide(Tools.layer)
+  )
   const context = yield* Layer.build(
     serve({ port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0 }).pipe(
       Layer.provide(domain),
@@ -45,6 +50,7 @@ const surprises = async (method: string, path: string, response: Response): Prom
   }
   const at = `${method} ${path} ${response.status}`
   const type = response.headers.get("content-type") ?? undefined
+  if (type === "text/event-stream") return []
   const body = type === undefined ? undefined : await response.clone().json()
   const reason = told.schema === undefined ? undefined : misfit(told.schema, body)
   return [
