@@ -587,8 +587,9 @@ const functions = [
 
   `create function turns_watched() returns table (turn_id uuid, stop boolean)
   language plpgsql stable set enable_seqscan = off as $$
+  declare v_now timestamptz := clock_timestamp(); -- as it is, it could not be looked up in an index
   begin
-    return query select w.turn_id, w.stop from turn_watches w where w.until > clock_timestamp();
+    return query select w.turn_id, w.stop from turn_watches w where w.until > v_now;
   end $$`,
 
   `create function turns_tell(p_users text[], p_turns uuid[], p_fences int[], p_steps int[], p_froms int[], p_texts text[],
