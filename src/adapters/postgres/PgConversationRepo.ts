@@ -629,7 +629,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
             and finished_at < clock_timestamp() - ${afterMillis}::float8 * interval '1 millisecond'`,
           Effect.andThen(
             sql`delete from rate_limits where full_at < clock_timestamp() - interval '1 hour'`,
-            sql`delete from turn_watches where until < clock_timestamp() - interval '1 minute'`
+            sql`delete from turn_watches where until < now() - interval '1 minute'`
           )
         ).pipe(Effect.asVoid, asStorage("ConversationRepo.sweep")),
 
