@@ -1,18 +1,23 @@
-import { type Duration, Effect, Schedule, type Scope } from "effect"
+import { type Duration, Effect, type Latch, Schedule, type Scope } from "effect"
 import { StorageUnavailable } from "./model/Errors.ts"
 
-/** Does something again and again until the scope is closed, with pauses of about this length; a failure is logged, and no end. */
+/**
+ * Does something again and again until the scope is closed, with pauses of about this length, or until a latch is opened, which
+ * is closed then. A failure is logged, and no end.
+ */
 export const repeatedly = <R>(
   name: string,
   every: Duration.Duration,
-  task: Effect.Effect<void, StorageUnavailable, R>
-): Effect.Effect<void, never, R | Scope.Scope> =>
-  task.pipe(
-    Effect.catchCause((cause) => Effect.logWarning(`${name} failed, and is tried again`, cause)),
-    Effect.repeat(Schedule.jittered(Schedule.spaced(every))),
-    Effect.forkScoped,
-    Effect.asVoid
-  )
+  task: Effect.Effect<void, StorageUnavailable, R>,
+  sooner?: Latch.Latch
+): Effect.Effect<void, never, R | Scope.Scope> => {
+  const once = task.pipe(Effect.catchCause((cause) => Effect.logWarning(`${name} failed, and is tried again`, cause)))
+  if (sooner === undefined) {
+    return Effect.asVoid(Effect.forkScoped(Effect.repeat(once, Schedule.jittered(Schedule.spaced(every)))))
+  }
+  const pause = Effect.timeoutOrElse(sooner.await, { duration: every, orElse: () => Effect.void })
+  return Effect.asVoid(Effect.forkScoped(Effect.forever(Effect.andThen(once, Effect.andThen(pause, sooner.close)))))
+}
 
 /** A store that does not answer must not stop what is done again and again. */
 export const soon = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>

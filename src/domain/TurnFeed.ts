@@ -1,5 +1,6 @@
 import { Array, Cause, Clock, Context, Duration, Effect, Latch, Layer, Option, type Pull, Scope, Stream } from "effect"
 import { ConversationRepo, type StoredTurn } from "../ports/ConversationRepo.ts"
+import { TurnNews } from "../ports/TurnNews.ts"
 import { repeatedly, soon } from "./Background.ts"
 import { type FarTurn, type FeedError, makeFarTurn } from "./FarTurn.ts"
 import type { LiveTurn, Watched } from "./LiveTurn.ts"
@@ -195,9 +196,15 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
       }
     })
 
-    yield* repeatedly("Looking at turns of other instances", lookEvery, look)
-    yield* repeatedly("Looking for who watches", noticeEvery, notice)
+    const lookNow = yield* Latch.make()
+    const noticeNow = yield* Latch.make()
+    yield* repeatedly("Looking at turns of other instances", lookEvery, look, lookNow)
+    yield* repeatedly("Looking for who watches", noticeEvery, notice, noticeNow)
     yield* repeatedly("Telling who watches", tellEvery, tell)
+    yield* (yield* TurnNews).pipe(
+      Stream.runForEach((news) => (news === "told" ? lookNow.open : noticeNow.open)),
+      Effect.forkScoped
+    )
     yield* turns.draining.pipe(
       Effect.andThen(
         Effect.sync(() => {

@@ -2,8 +2,10 @@ import * as Net from "node:net"
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- the driver asks for a Duplex
 import { Duplex } from "node:stream"
 import * as PgClient from "@effect/sql-pg/PgClient"
-import { Effect, Layer, Redacted, Schema } from "effect"
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import { Effect, Layer, Redacted, Schedule, Schema, Stream } from "effect"
 import { Migrator, SqlClient, type SqlError } from "effect/sql"
+import { TurnNews } from "../../ports/TurnNews.ts"
 import { latestMigration, migrations, migrationsTable } from "./migrations.ts"
 
 /** The database has not what this version needs, and was not to be changed. */
@@ -36,6 +38,25 @@ const maxMessageSize = 64 * 1024 * 1024
  * more is given up: the client by itself would go on using one that has silently gone.
  */
 export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError.SqlError> =>
+  Layer.merge(client(options), options.prepare ? Layer.succeed(TurnNews, newsOf(options)) : Layer.empty)
+
+/**
+ * What other instances say of turns, by a connection of its own, since whoever listens has it for itself. A PgBouncer in
+ * transaction mode would lose it: behind that there is none.
+ */
+const newsOf = ({ url }: Options): Stream.Stream<"watched" | "told"> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const connection = yield* PgConnection.make({ url, applicationName: "turnkeeper", keepAlive: "10 seconds" })
+      return Stream.fromQueue(yield* connection.listen("turnkeeper_turns"))
+    })
+  ).pipe(
+    Stream.map(({ payload }) => (payload === "told" ? "told" : "watched")),
+    Stream.retry(Schedule.jittered(Schedule.spaced("1 second"))),
+    Stream.orDie
+  )
+
+const client = (options: Options) =>
   PgClient.layer({
     url: options.url,
     applicationName: "turnkeeper",

@@ -579,6 +579,7 @@ const functions = [
         order by h.user_id, h.id
       on conflict on constraint turn_watches_pkey do update set until = excluded.until,
         stop = excluded.stop or (w.stop and w.until > v_now);
+    if found then perform pg_notify('turnkeeper_turns', 'watched'); end if;
     return query select t.id, t.status, t.fence, t.steps, w.told_from, w.told_text, w.told_calls
       from unnest(p_users, p_turns) h(user_id, id)
       join turns t on t.user_id = h.user_id and t.id = h.id
@@ -604,6 +605,7 @@ const functions = [
         join turn_watches x on x.user_id = h.user_id and x.turn_id = h.turn_id
         order by x.user_id, x.turn_id for no key update of x) l
       where w.user_id = l.user_id and w.turn_id = l.turn_id;
+    if found then perform pg_notify('turnkeeper_turns', 'told'); end if;
   end $$`,
 
   // Candidates, without a lock: each is decided again by turn_take_up.

@@ -1,7 +1,7 @@
 import * as Net from "node:net"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Option, Redacted } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Option, Queue, Redacted, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import * as PgConversationRepo from "../../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
@@ -11,6 +11,7 @@ import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import { type BeginRequest, ConversationRepo, type TurnPolicy } from "../../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
+import { TurnNews } from "../../../src/ports/TurnNews.ts"
 import { databaseOptions, freshDatabase, postgres, repositories } from "../../support/database.ts"
 
 const plain = (url: string) => PgClient.layer({ url: Redacted.make(url), maxConnections: 1 })
@@ -55,6 +56,43 @@ describe("PgDatabase", () => {
       assert(error._tag === "StorageUnavailable")
       assert.strictEqual(error.operation, "ConversationRepo.list")
     })
+  )
+})
+
+describe("the news of turns", () => {
+  it.live("come from other instances at once, and again after the connection was lost", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase()
+      const options = databaseOptions(url)
+      yield* PgDatabase.migrate(options)
+      const news = yield* Queue.unbounded<"watched" | "told">()
+      yield* Effect.flatMap(
+        TurnNews,
+        Stream.runForEach((one) => Queue.offer(news, one))
+      ).pipe(Effect.provide(PgDatabase.layer(options)), Effect.forkScoped)
+      const context = yield* Layer.build(Layer.provideMerge(PgConversationRepo.layer, PgDatabase.layer(options)))
+      const sql = Context.get(context, SqlClient.SqlClient)
+      const repo = Context.get(context, ConversationRepo)
+      const { claim } = yield* claimed(repo, UserId.make("ada"))
+      const listening = sql`select pid from pg_stat_activity where query = 'LISTEN "turnkeeper_turns"'`
+      const listens = Effect.gen(function* () {
+        while (true) {
+          const [row] = yield* listening
+          if (row !== undefined) return row
+        }
+      })
+      const hear = Effect.gen(function* () {
+        yield* repo.watch([{ ...claim, stop: false }], 0)
+        assert.strictEqual(yield* Queue.take(news), "watched")
+        yield* repo.tell([{ claim, steps: 0, told: { from: 0, text: "Hi", calls: [] } }])
+        assert.strictEqual(yield* Queue.take(news), "told")
+      })
+      const { pid } = yield* listens
+      yield* hear
+      yield* sql`select pg_terminate_backend(${pid})`
+      while ((yield* listens)["pid"] === pid);
+      yield* hear
+    }).pipe(Effect.scoped)
   )
 })
 
