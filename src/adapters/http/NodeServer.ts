@@ -96,7 +96,7 @@ export interface NodeServer {
 }
 
 /** Node's HTTP server, in which refusals are problems as well. */
-export const makeNodeServer = (requestTimeout: Duration.Input): NodeServer => {
+export const makeNodeServer = (requestTimeout: Duration.Input, stallTimeout: Duration.Input): NodeServer => {
   const millis = Duration.toMillis(requestTimeout)
   const server = createServer({
     requestTimeout: millis,
@@ -127,6 +127,11 @@ export const makeNodeServer = (requestTimeout: Duration.Input): NodeServer => {
       }
     })
   }
+  // A turn may think for long, but nobody has to wait for a client that reads nothing.
+  server.setTimeout(Duration.toMillis(stallTimeout), (socket) => {
+    const answer = latest.get(socket)
+    if (answer === undefined || answer.writableFinished || socket.writableLength > 0) socket.destroy()
+  })
   server.on("request", remember)
   server.on("checkContinue", remember)
   /** The connections that are at their end: the parser goes on to complain of whatever else arrives. */

@@ -57,6 +57,8 @@ export interface ServeOptions {
   readonly gracefulShutdownTimeout?: Duration.Input
   /** How long a request may take to arrive, its body included. */
   readonly requestTimeout?: Duration.Input
+  /** How long an answer waits for a client that reads nothing of it. */
+  readonly stallTimeout?: Duration.Input
   /** The origins whose pages may call, such as `https://app.example.com`; by default none may. */
   readonly corsOrigins?: ReadonlyArray<string>
 }
@@ -79,7 +81,7 @@ export class Farewell extends Context.Service<
 export const serve = (options: ServeOptions) =>
   Layer.unwrap(
     Effect.sync(() => {
-      const node = makeNodeServer(options.requestTimeout ?? "30 seconds")
+      const node = makeNodeServer(options.requestTimeout ?? "30 seconds", options.stallTimeout ?? "2 minutes")
       return HttpRouter.serve(routes, { routerConfig, disableLogger: true, disableListenLog: true }).pipe(
         Layer.provide(Layer.succeed(AllowedOrigins, options.corsOrigins ?? [])),
         Layer.provideMerge(

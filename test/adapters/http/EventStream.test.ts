@@ -1,3 +1,4 @@
+import { connect } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Deferred, Effect, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -170,6 +171,39 @@ describe("the events of a turn", () => {
       yield* Deferred.succeed(seen, undefined)
       const second = yield* Effect.promise(() => reader?.read() ?? Promise.reject(new Error("no body")))
       assert.include(new TextDecoder().decode(second.value), "event: completed\n")
+    })
+  )
+
+  it.live("do not wait for ever for who reads nothing", () =>
+    Effect.gen(function* () {
+      const left = yield* Deferred.make<void>()
+      const text = "x".repeat(1024 * 1024)
+      const endless = Stream.forever(Stream.succeed<TurnEvent>({ ...at(0, 1), _tag: "Text", text }))
+      const server = yield* serveFakes(
+        { feed: { follow: () => Stream.ensuring(endless, Deferred.succeed(left, undefined)) } },
+        { stallTimeout: "300 millis" }
+      )
+      const head = `GET ${eventsPath} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ada-token\r\n\r\n`
+      const socket = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          connect(server.port, "127.0.0.1")
+            .pause()
+            .on("error", () => undefined)
+        ),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      socket.write(head)
+      yield* Deferred.await(left)
+    })
+  )
+
+  it.live("and answers are waited for as long as they take", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes(
+        { chat: { send: () => Effect.delay(Effect.succeed({ body: "{}", replayed: false }), "400 millis") } },
+        { stallTimeout: "100 millis" }
+      )
+      assert.strictEqual((yield* server.fetch("POST", path, { body })).status, 200)
     })
   )
 
