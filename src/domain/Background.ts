@@ -20,7 +20,7 @@ export const repeatedly = <R>(
 }
 
 /** A store that does not answer must not stop what is done again and again. */
-export const soon = <A>(operation: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> =>
+export const soon = <A, E>(operation: Effect.Effect<A, E>): Effect.Effect<A, E | StorageUnavailable> =>
   Effect.timeoutOrElse(operation, {
     duration: "20 seconds",
     orElse: () => Effect.fail(new StorageUnavailable({ operation: "Background" }))

@@ -59,7 +59,8 @@ export const makeFarTurn = (repo: ConversationRepo["Service"], first: StoredTurn
             if (error._tag === "TurnNotFound") fail(error)
           },
           onSuccess: () => {
-            if (glance === undefined || glance.told === null || !isKnown(glance)) return
+            // Of a turn that is over, what was told while it ran is still there to be seen.
+            if (glance === undefined || glance.told === null || status !== "running" || !isKnown(glance)) return
             account = { ...account, current: glance.told }
             changes.call()
           }

@@ -78,16 +78,24 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
     })
 
     /** The turn as the store tells of it, to be watched until the scope is closed. */
-    const join = (userId: UserId, turnId: TurnId): Effect.Effect<FarTurn, FeedError, Scope.Scope> =>
-      Effect.acquireRelease(
-        Effect.gen(function* () {
-          const known = far.get(turnId)
-          const turn = known?.ref.userId === userId ? known : makeFarTurn(repo, yield* repo.turn(userId, turnId))
+    const join = Effect.fnUntraced(function* (
+      userId: UserId,
+      turnId: TurnId
+    ): Effect.fn.Return<FarTurn, FeedError, Scope.Scope> {
+      const known = () => {
+        const turn = far.get(turnId)
+        // A turn that failed may have been taken up since.
+        return turn?.ref.userId === userId && !turn.isOver() ? turn : undefined
+      }
+      const read = known() ?? makeFarTurn(repo, yield* soon(repo.turn(userId, turnId)))
+      return yield* Effect.acquireRelease(
+        Effect.suspend(() => {
+          // Others may have read it at the same time: all of them watch one.
+          const turn = known() ?? read
           turn.watchers++
-          if (turn.isOver()) return turn
+          if (turn.isOver()) return Effect.succeed(turn)
           far.set(turnId, turn)
-          yield* watching.open
-          return turn
+          return Effect.as(watching.open, turn)
         }),
         (turn) =>
           Effect.sync(() => {
@@ -95,6 +103,7 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
             if (turn.watchers === 0 && far.get(turnId) === turn) far.delete(turnId)
           })
       )
+    })
 
     const follow = (
       userId: UserId,
@@ -119,7 +128,7 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
             yield* turns.ready
             distant ??= yield* Effect.provideService(join(userId, turnId), Scope.Scope, scope)
             // What others have told of it may be newer than what is known here.
-            if (!canTell(distant.account(), place)) yield* distant.read
+            if (!canTell(distant.account(), place)) yield* soon(distant.read)
             const failure = distant.failure()
             return failure === undefined ? distant : yield* failure
           })
@@ -184,13 +193,13 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
     const stop = Effect.fnUntraced(function* (userId: UserId, turnId: TurnId) {
       const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(stopPatience)
       while (true) {
-        const turn = yield* repo.turn(userId, turnId)
+        const turn = yield* soon(repo.turn(userId, turnId))
         if (turn.status !== "running") return turn
         if (until <= (yield* Clock.currentTimeMillis)) {
           return yield* new StorageUnavailable({ operation: "TurnFeed.stop" })
         }
         const live = liveOf(userId, turnId)
-        if (live === undefined) yield* repo.watch([{ ...turn, stop: true }], watchMillis)
+        if (live === undefined) yield* soon(repo.watch([{ ...turn, stop: true }], watchMillis))
         else yield* live.stop
         yield* turns.awaitSettled(turn, stopAgain)
       }

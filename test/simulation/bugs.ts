@@ -49,6 +49,18 @@ const bugs: ReadonlyArray<Bug> = [
     to: "Effect.onError(() => Effect.sync(() => void before))"
   },
   {
+    name: "what an attempt that died had told is gone on with",
+    file: "src/domain/TurnEvents.ts",
+    from: "isOfAttempt = after.attempt === attempt",
+    to: "isOfAttempt = after.attempt <= attempt"
+  },
+  {
+    name: "what was told while a turn ran is taken for its reply",
+    file: "src/domain/FarTurn.ts",
+    from: `glance.told === null || status !== "running" || !isKnown(glance)`,
+    to: "glance.told === null || !isKnown(glance)"
+  },
+  {
     name: "a key that is not its user's",
     file: memory,
     from: "onSome: (key) => [...turns.values()].find((turn) => turn.idempotencyKey === key)",
@@ -71,7 +83,7 @@ const bugs: ReadonlyArray<Bug> = [
     name: "the reply before the commit",
     file: "src/domain/Agent.ts",
     from: "return yield* repo",
-    to: `if (text !== "") return { _tag: "Completed", turnId: claim.turnId, body: response } as const
+    to: `if (content !== "") return { _tag: "Completed", turnId: claim.turnId, body: response } as const
           return yield* repo`
   },
   {
@@ -83,8 +95,10 @@ const bugs: ReadonlyArray<Bug> = [
   {
     name: "a retry that forgets the stored steps",
     file: memory,
-    from: "steps: (conversation?.steps ?? []).filter(inWindow)",
-    to: "steps: []"
+    from: `steps: (conversation?.steps ?? [])
+              .filter(inWindow)`,
+    to: `steps: (conversation?.steps ?? [])
+              .filter(() => false)`
   },
   {
     name: "no lock order",

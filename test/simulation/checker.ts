@@ -1,9 +1,10 @@
 import { Effect, type Option, Schema } from "effect"
 import type { ConversationRow, UserState } from "../../src/adapters/memory/MemoryStore.ts"
 import { toPromptMessages } from "../../src/domain/History.ts"
-import type { ConversationId } from "../../src/domain/model/Conversation.ts"
+import type { ConversationId, TurnId } from "../../src/domain/model/Conversation.ts"
 import { type IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
 import type { User, UserId } from "../../src/domain/model/User.ts"
+import type { EventPlace, TurnEvent } from "../../src/domain/TurnEvents.ts"
 import { leaseMillis } from "../../src/domain/TurnPolicy.ts"
 import type { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { invalidRequest } from "../support/model-server.ts"
@@ -21,7 +22,54 @@ export interface Ledger {
     readonly bodies: Array<string>
     /** How it ended, as far as the client knows; it may also have lost its patience with a turn that failed. */
     ended: "completed" | "failed" | "abandoned" | "given up" | undefined
+    /** What it sees of the turn, if it follows it. */
+    readonly screen: Screen
+    /** What it saw that its answer does not bear out. */
+    readonly unseen: Array<string>
   }>
+}
+
+/** What somebody sees who has been told some events of a turn, and nothing else; and how far that was. */
+export interface Screen {
+  turnId: TurnId | undefined
+  place: EventPlace | undefined
+  text: string
+  calls: Array<string>
+}
+
+/** Shows one more event. */
+export const show = (screen: Screen, event: TurnEvent): void => {
+  screen.place = event
+  switch (event._tag) {
+    case "Begun":
+      screen.text = ""
+      screen.calls = []
+      break
+    case "Text":
+      screen.text += event.text
+      break
+    case "Restarted":
+    case "StepDone":
+      screen.text = ""
+      break
+    case "ToolCallDone":
+      screen.calls.push(event.call.id)
+      break
+    default:
+      break
+  }
+}
+
+/** What of a screen its answer does not bear out. */
+export const misled = ({ calls, text }: Screen, body: string): ReadonlyArray<string> => {
+  const reply = decodeReply(body)
+  const told = reply.toolCalls.map(({ id }) => id)
+  return [
+    ...(text === reply.message ? [] : [`"${text}" was shown, and answered "${reply.message}"`]),
+    ...(JSON.stringify(calls) === JSON.stringify(told)
+      ? []
+      : [`${calls.join()} were shown, and answered ${told.join()}`])
+  ]
 }
 
 const decodeReply = Schema.decodeUnknownSync(Schema.fromJsonString(TurnReply))
@@ -103,8 +151,10 @@ const checkConversation = (userId: UserId, row: ConversationRow, state: UserStat
     ),
     ...row.messages.flatMap((message) => {
       const said = row.messages.filter((other) => other.turnId === message.turnId)
-      const completed = state.turns.get(message.turnId)?.status === "completed"
-      return said.length === (completed ? 2 : 1) ? [] : [`${where} has ${said.length} messages of ${message.turnId}`]
+      const status = state.turns.get(message.turnId)?.status
+      return said.length === (status === "completed" || status === "stopped" ? 2 : 1)
+        ? []
+        : [`${where} has ${said.length} messages of ${message.turnId}`]
     }),
     ...(invalid === undefined ? [] : [`${where} makes no prompt: ${invalid}`])
   ]
@@ -118,6 +168,7 @@ const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArra
   const violations = ledger.sent.flatMap((entry): ReadonlyArray<string> => {
     const said = messages.filter((message) => message.role === "user" && message.content === entry.text)
     const [body] = entry.bodies
+    if (entry.unseen.length > 0) return entry.unseen.map((what) => `${entry.text}: ${what}`)
     if (said.length > 1) return [`${entry.text} was said ${said.length} times`]
     if (new Set(entry.bodies).size > 1) return [`${entry.text} was answered in ${entry.bodies.length} ways`]
     if (body === undefined) return []
@@ -128,12 +179,8 @@ const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArra
     seen.set(reply.conversationId, seq)
     const stored = state?.conversations.get(reply.conversationId)
     const calls = (stored?.calls ?? []).filter((call) => call.seq === seq).map((call) => call.id)
-    const wanted = entry.text.split(/[ |]/)
-    const told = reply.toolCalls.filter((call) => call.toolName === "add_task" && call.status === "success")
     return [
-      ...wanted.filter((title) => !titles.includes(title)).map((title) => `${title} was answered, and is not there`),
-      ...(told.length === wanted.length ? [] : [`${entry.text} was answered with ${told.length} calls`]),
-      ...(reply.message.startsWith(`Added ${entry.text} `) ? [] : [`${entry.text} was answered ${reply.message}`]),
+      ...checkReply(entry.text, reply, titles),
       ...(stored?.messages.some((row) => row.id === reply.messageId && row.content === reply.message) === true
         ? []
         : [`${entry.text} was answered with what is not stored`]),
@@ -143,4 +190,21 @@ const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArra
     ]
   })
   return [...violations, ...disorder]
+}
+
+/** Whether a reply says what was done: all of what was asked for, unless it was stopped. */
+const checkReply = (text: string, reply: TurnReply, titles: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const whole = `Added ${text} `
+  if (reply.stopped === true) {
+    return whole.startsWith(reply.message.trim().slice(0, whole.length))
+      ? []
+      : [`${text} was stopped at ${reply.message}`]
+  }
+  const wanted = text.split(/[ |]/)
+  const told = reply.toolCalls.filter((call) => call.toolName === "add_task" && call.status === "success")
+  return [
+    ...wanted.filter((title) => !titles.includes(title)).map((title) => `${title} was answered, and is not there`),
+    ...(told.length === wanted.length ? [] : [`${text} was answered with ${told.length} calls`]),
+    ...(reply.message.startsWith(whole) ? [] : [`${text} was answered ${reply.message}`])
+  ]
 }

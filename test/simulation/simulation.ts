@@ -11,7 +11,8 @@ import {
   Random,
   References,
   Schema,
-  Scope
+  Scope,
+  Stream
 } from "effect"
 import { TestClock } from "effect/testing"
 import * as MemoryConversationRepo from "../../src/adapters/memory/MemoryConversationRepo.ts"
@@ -20,17 +21,17 @@ import * as MemoryTaskTools from "../../src/adapters/memory/MemoryTaskTools.ts"
 import * as Agent from "../../src/domain/Agent.ts"
 import * as Chat from "../../src/domain/Chat.ts"
 import type { ConversationId } from "../../src/domain/model/Conversation.ts"
-import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
-import { IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
+import { StorageUnavailable, type TurnFailed, type TurnNotFound } from "../../src/domain/model/Errors.ts"
+import { type Failure, IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
 import { type User, UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
 import * as Tools from "../../src/domain/Tools.ts"
 import * as TurnFeed from "../../src/domain/TurnFeed.ts"
 import * as Turns from "../../src/domain/Turns.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
-import { type Completion, LLM, ModelFailed, type Prompt } from "../../src/ports/LLM.ts"
+import { type Completion, LLM, ModelFailed, type OnText, type Prompt } from "../../src/ports/LLM.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
-import { check, type Ledger } from "./checker.ts"
+import { check, type Ledger, misled, show } from "./checker.ts"
 
 /** What a simulation came to. */
 export interface Outcome {
@@ -64,6 +65,7 @@ type Dice = ReturnType<typeof makeDice>
 /** An instance of the service, as a client reaches it. */
 interface Instance {
   readonly chat: Chat.Chat["Service"]
+  readonly feed: TurnFeed.TurnFeed["Service"]
   readonly clock: Clock.Clock
   readonly scope: Scope.Closeable
   /** Completes when the process is gone. */
@@ -204,6 +206,7 @@ const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Retu
   )
   return {
     chat: Context.get(context, Chat.Chat),
+    feed: Context.get(context, TurnFeed.TurnFeed),
     clock,
     scope,
     death,
@@ -307,6 +310,10 @@ const faultyRepo = ({ repo }: World, { call }: Faults): ConversationRepo["Servic
   handBack: (claims) => call("handBack", repo.handBack(claims)),
   settled: (turns, lease) => call("settled", repo.settled(turns, lease)),
   abandoned: (limit, lease) => call("abandoned", repo.abandoned(limit, lease)),
+  turn: (userId, turnId) => call("turn", repo.turn(userId, turnId)),
+  watch: (turns, time) => call("watch", repo.watch(turns, time)),
+  watched: call("watched", repo.watched),
+  tell: (told) => call("tell", repo.tell(told)),
   sweep: (after) => call("sweep", repo.sweep(after))
 })
 
@@ -331,17 +338,34 @@ const asks = (...toolCalls: ReadonlyArray<Call>): Completion => ({
 /** A model, which takes its time, and makes whatever mistakes models make. */
 const model =
   ({ count, dice, trouble }: World, process: Process) =>
-  (prompt: Prompt): Effect.Effect<Completion, ModelFailed> =>
+  (prompt: Prompt, onText?: OnText): Effect.Effect<Completion, ModelFailed> =>
     Effect.suspend(() => {
       if (process.dead) return Effect.never
-      const answer = (completion: Completion) =>
-        Effect.delay(Effect.succeed(completion), dice.chance(0.1) ? dice.below(20_000) : dice.below(3000))
+      const answer = (completion: Completion) => {
+        const time = dice.chance(0.1) ? dice.below(20_000) : dice.below(3000)
+        if (onText === undefined) return Effect.delay(Effect.succeed(completion), time)
+        const half = dice.below(completion.text.length + 1)
+        return Effect.gen(function* () {
+          yield* Effect.sleep(time / 2)
+          onText(completion.text.slice(0, half))
+          yield* Effect.sleep(time / 2)
+          onText(completion.text.slice(half))
+          return completion
+        })
+      }
       if (!dice.chance(trouble)) return answer(doAsTold(dice, prompt))
       const fault = dice.pick(modelFaults)
       count(`model: ${fault}`)
       switch (fault) {
         case "hangs":
           return Effect.never
+        case "says half":
+          return Effect.delay(Effect.fail(new ModelFailed({ reason: "unreachable" })), 500).pipe((failure) =>
+            Effect.andThen(
+              Effect.sync(() => onText?.("Added ")),
+              failure
+            )
+          )
         case "says nothing":
           return answer(says(" "))
         case "is cut":
@@ -393,6 +417,7 @@ const modelFaults = [
   "refused",
   "context_too_long",
   "hangs",
+  "says half",
   "says nothing",
   "is cut",
   "asks for more"
@@ -432,14 +457,12 @@ const client = Effect.fnUntraced(function* (world: World, ledger: Ledger): Effec
       text,
       conversationId,
       bodies: [],
-      ended: undefined
+      ended: undefined,
+      screen: { turnId: undefined, place: undefined, text: "", calls: [] },
+      unseen: []
     }
     ledger.sent.push(entry)
-    while (entry.ended === undefined) {
-      const send = attempt(world, ledger, entry)
-      yield* dice.chance(0.2) ? Effect.all([send, send], { concurrency: 2, discard: true }) : send
-      if (entry.ended === undefined) yield* Effect.sleep(50 + dice.below(5000))
-    }
+    yield* insist(world, ledger, entry)
     count(`answered: ${entry.ended}`)
     const [body] = entry.bodies
     if (body !== undefined) conversationId = Option.some(decodeReply(body).conversationId)
@@ -449,43 +472,110 @@ const client = Effect.fnUntraced(function* (world: World, ledger: Ledger): Effec
   }
 })
 
+/** Sends or follows until it is known how the turn ended; whoever follows may have enough of it. */
+const insist = Effect.fnUntraced(function* (
+  world: World,
+  ledger: Ledger,
+  entry: Ledger["sent"][number]
+): Effect.fn.Return<void> {
+  const { dice } = world
+  const watches = dice.chance(0.3)
+  if (watches && dice.chance(0.3)) yield* Effect.forkChild(stopping(world, ledger, entry))
+  while (entry.ended === undefined) {
+    const send = watches ? watching(world, ledger, entry) : attempt(world, ledger, entry)
+    yield* !watches && dice.chance(0.2) ? Effect.all([send, send], { concurrency: 2, discard: true }) : send
+    if (entry.ended === undefined) yield* Effect.sleep(50 + dice.below(5000))
+  }
+})
+
 const noteAnswer = (entry: Ledger["sent"][number], body: string): Effect.Effect<void> =>
   Effect.sync(() => {
     entry.bodies.push(body)
     entry.ended = "completed"
   })
 
-/** Sends the request once, to any instance; the client may lose its patience or its connection. */
-const attempt = (world: World, { user }: Ledger, entry: Ledger["sent"][number]): Effect.Effect<void> =>
+const requestOf = ({ user }: Ledger, entry: Ledger["sent"][number]): Chat.ChatRequest => ({
+  user,
+  message: entry.text,
+  conversationId: entry.conversationId,
+  idempotencyKey: Option.some(entry.key)
+})
+
+/** What may be tried again is tried again, mostly. */
+const noteFailure = (
+  { dice }: World,
+  entry: Ledger["sent"][number],
+  { failure, retryable }: { readonly failure: Failure; readonly retryable: boolean }
+): void => {
+  if (failure.code === "abandoned") entry.ended ??= "abandoned"
+  else if (!retryable) entry.ended ??= "failed"
+  else if (dice.chance(0.3)) entry.ended ??= "given up"
+}
+
+/** Sends the request once, to any instance. */
+const attempt = (world: World, ledger: Ledger, entry: Ledger["sent"][number]): Effect.Effect<void> =>
+  atOne(world, ({ chat }) =>
+    Effect.flatMap(chat.send(requestOf(ledger, entry)), ({ body }) => noteAnswer(entry, body)).pipe(
+      Effect.catchTag("TurnFailed", (error) => Effect.sync(() => noteFailure(world, entry, error)))
+    )
+  )
+
+/** Follows the turn at any instance from where it was followed last, once it is known which one it is. */
+const watching = (world: World, ledger: Ledger, entry: Ledger["sent"][number]): Effect.Effect<void> =>
+  atOne(world, ({ chat, feed }) =>
+    Effect.gen(function* () {
+      const { screen } = entry
+      // What failed is begun again by the request alone.
+      const { turnId } = yield* chat.open(requestOf(ledger, entry))
+      screen.turnId = turnId
+      yield* Stream.runForEach(feed.follow(ledger.user.id, turnId, Option.fromUndefinedOr(screen.place)), (event) => {
+        show(screen, event)
+        if (event._tag === "Failed") noteFailure(world, entry, event.turn)
+        if (event._tag !== "Completed" && event._tag !== "Stopped") return Effect.void
+        world.count(`followed to its end: ${event._tag}`)
+        entry.unseen.push(...misled(screen, event.body))
+        return noteAnswer(entry, event.body)
+      })
+    }).pipe(Effect.catchTag("TurnFailed", (error) => Effect.sync(() => noteFailure(world, entry, error))))
+  )
+
+/** Stops the turn at some time, at any instance. */
+const stopping = Effect.fnUntraced(function* (world: World, ledger: Ledger, entry: Ledger["sent"][number]) {
+  yield* Effect.sleep(world.dice.below(10_000))
+  const { turnId } = entry.screen
+  if (turnId === undefined) return
+  yield* atOne(world, ({ feed }) =>
+    Effect.flatMap(feed.stop(ledger.user.id, turnId), ({ body, status }) => {
+      world.count(`stopped: ${status}`)
+      return body === null ? Effect.void : noteAnswer(entry, body)
+    })
+  )
+})
+
+type Refusal = Exclude<Chat.ChatError, TurnFailed> | TurnNotFound
+
+/** Asks any instance for something; the client may lose its patience or its connection. */
+const atOne = (world: World, ask: (instance: Instance) => Effect.Effect<void, Refusal>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { dice, instances } = world
     const [first, ...others] = instances
     if (first === undefined) return Effect.void
     const instance = dice.pick([first, ...others])
-    const answer = instance.chat
-      .send({ user, message: entry.text, conversationId: entry.conversationId, idempotencyKey: Option.some(entry.key) })
-      .pipe(
-        Effect.provideService(Clock.Clock, instance.clock),
-        Effect.flatMap(({ body }) => noteAnswer(entry, body)),
-        Effect.catchTags({
-          TurnFailed: (error) =>
-            Effect.sync(() => {
-              // What may be tried again is tried again, mostly.
-              if (error.failure.code === "abandoned") entry.ended ??= "abandoned"
-              else if (!error.retryable) entry.ended ??= "failed"
-              else if (dice.chance(0.3)) entry.ended ??= "given up"
-            }),
-          IdempotencyKeyReused: () => Effect.die(new Error("its own key is said to be another's")),
-          ConversationNotFound: () => Effect.die(new Error("its own conversation is not found")),
-          RateLimited: () => Effect.die(new Error("there is no rate limit")),
-          TooManyConversations: () => Effect.die(new Error("there is room for any number of conversations")),
-          TooManyTurns: () => Effect.void,
-          ConversationBusy: () => Effect.void,
-          TurnInProgress: () => Effect.void,
-          ShuttingDown: () => Effect.void,
-          StorageUnavailable: () => Effect.void
-        })
-      )
+    const answer = ask(instance).pipe(
+      Effect.provideService(Clock.Clock, instance.clock),
+      Effect.catchTags({
+        TurnNotFound: () => Effect.die(new Error("its own turn is not found")),
+        IdempotencyKeyReused: () => Effect.die(new Error("its own key is said to be another's")),
+        ConversationNotFound: () => Effect.die(new Error("its own conversation is not found")),
+        RateLimited: () => Effect.die(new Error("there is no rate limit")),
+        TooManyConversations: () => Effect.die(new Error("there is room for any number of conversations")),
+        TooManyTurns: () => Effect.void,
+        ConversationBusy: () => Effect.void,
+        TurnInProgress: () => Effect.void,
+        ShuttingDown: () => Effect.void,
+        StorageUnavailable: () => Effect.void
+      })
+    )
     const patience = dice.chance(0.2) ? 100 + dice.below(3000) : 120_000
     return Effect.raceFirst(answer, Effect.raceFirst(Deferred.await(instance.death), Effect.sleep(patience)))
   })

@@ -74,7 +74,8 @@ describe("the news of turns", () => {
       const sql = Context.get(context, SqlClient.SqlClient)
       const repo = Context.get(context, ConversationRepo)
       const { claim } = yield* claimed(repo, UserId.make("ada"))
-      const listening = sql`select pid from pg_stat_activity where query = 'LISTEN "turnkeeper_turns"'`
+      const listening = sql`select pid from pg_stat_activity where query = 'LISTEN "turnkeeper_turns"'
+        and datname = current_database()`
       const listens = Effect.gen(function* () {
         while (true) {
           const [row] = yield* listening
