@@ -27,6 +27,8 @@ export interface ChatRequest {
   readonly user: User
   /** The conversation it belongs to; none starts one. */
   readonly conversationId: Option.Option<ConversationId>
+  /** Whether it is started under this id when the user has none of it: for clients that choose the id. */
+  readonly startIfAbsent?: boolean
   /** What the user says, trimmed. */
   readonly message: string
   readonly idempotencyKey: Option.Option<IdempotencyKey>
@@ -155,13 +157,20 @@ export const layer: Layer.Layer<Chat, never, ConversationRepo | Turns> = Layer.e
       }
     })
 
-    const toBegin = Effect.fnUntraced(function* ({ conversationId, idempotencyKey, message, user }: ChatRequest) {
+    const toBegin = Effect.fnUntraced(function* ({
+      conversationId,
+      idempotencyKey,
+      message,
+      startIfAbsent = false,
+      user
+    }: ChatRequest) {
       return {
         userId: user.id,
         turnId: TurnId.make(yield* uuidV7),
         idempotencyKey,
         fingerprint: encodeFingerprint(["chat", Option.getOrNull(conversationId), message]),
         conversationId,
+        startIfAbsent,
         newConversationId: ConversationId.make(yield* uuidV7),
         title: titleAt(yield* DateTime.now),
         messageId: MessageId.make(yield* uuidV7),

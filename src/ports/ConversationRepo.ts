@@ -55,7 +55,9 @@ export interface BeginRequest {
   /** The request in a canonical form. Under one key only equal ones are the same request; a store may keep a digest. */
   readonly fingerprint: string
   readonly conversationId: Option.Option<ConversationId>
-  /** The id and title of the conversation that is started when `conversationId` is none. */
+  /** Whether the conversation `conversationId` is started when the user has none of that id. */
+  readonly startIfAbsent?: boolean
+  /** The id of the conversation that is started when `conversationId` is none, and the title of any that is started. */
   readonly newConversationId: ConversationId
   readonly title: string
   readonly messageId: MessageId
@@ -295,7 +297,7 @@ export class ConversationRepo extends Context.Service<
      *    when its lease is over, or when it failed, may be taken up and is the last turn of its conversation; else `Failed`.
      *    Who has waited for it (`begun`) gets its failure instead of taking it up. A failed turn is not taken up beside as many
      *    as may run at once: `TooManyTurns`.
-     * 2. The conversation is not this user's: `NotFound`.
+     * 2. The conversation is not this user's, and is not to be started: `NotFound`.
      * 3. Another turn of it runs: `Busy`, or `ClaimedOther` when its lease is over.
      * 4. As many turns of the user run as may at once: `TooManyTurns`.
      * 5. Too many turns within a minute: `RateLimited`.

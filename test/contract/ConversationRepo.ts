@@ -172,6 +172,10 @@ const messagesOf = Effect.fnUntraced(function* (turn: ClaimedTurn) {
 const key = (text: string) => Option.some(IdempotencyKey.make(text))
 const inConversation = (turn: ClaimedTurn) => ({ conversationId: Option.some(turn.claim.conversationId) })
 
+/** A conversation whose id the client has chosen. */
+const chosen = (id: ConversationId) => ({ conversationId: Option.some(id), startIfAbsent: true })
+const newChosen = Effect.map(uuidV7, (id) => chosen(ConversationId.make(id)))
+
 /**
  * What every adapter of `ConversationRepo` must do. The layer is built once and shared, so tests keep apart by their
  * users; `expireLeases` is how a lease ends here, since leases go by the store's own clock.
@@ -268,16 +272,74 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
       })
     )
 
+    it.effect("starts a conversation under an id of the client's choice, and goes on in it from then on", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const [user, other] = [yield* newUser, yield* newUser]
+        const id = ConversationId.make(yield* uuidV7)
+        const first = yield* claim(user, chosen(id))
+        assert.deepStrictEqual([first.claim.conversationId, first.seq], [id, 1])
+        assert.strictEqual((yield* begin(user, chosen(id)))._tag, "Busy")
+        yield* complete(first)
+        const second = yield* claim(user, { ...chosen(id), content: "And now?", title: "Another" })
+        assert.strictEqual(second.seq, 3)
+        assert.strictEqual((yield* repo.get(user, id)).title, "Chat 2026-01-19 10:00")
+        // The id is another conversation for another user.
+        const foreign = yield* claim(other, chosen(id))
+        assert.deepStrictEqual([foreign.claim.conversationId, foreign.seq], [id, 1])
+        assert.strictEqual((yield* messagesOf(second)).length, 3)
+      })
+    )
+
+    it.effect("starts it once when many come at once, of whom the others find it busy", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const same = yield* newChosen
+        const rules = { ...policy, turnsPerMinute: 60, turnsAtOnce: 10, maxConversations: 1 }
+        const outcomes = yield* Effect.all(
+          Array.from({ length: 10 }, (_, i) => begin(user, { ...same, idempotencyKey: key(`k${i}`) }, rules)),
+          { concurrency: "unbounded" }
+        )
+        const count = (tag: string) => outcomes.filter((outcome) => outcome._tag === tag).length
+        assert.deepStrictEqual([count("Claimed"), count("Busy")], [1, 9])
+        assert.strictEqual((yield* repo.list(user, { limit: 10, after: Option.none() })).items.length, 1)
+        const outcome = outcomes.find(({ _tag }) => _tag === "Claimed")
+        assert(outcome?._tag === "Claimed")
+        assert.strictEqual((yield* messagesOf(outcome.turn)).length, 1)
+        yield* complete(outcome.turn)
+        // There is no room for another, but for more in the one that there is; and the same key is the same turn.
+        assert.strictEqual((yield* begin(user, yield* newChosen, rules))._tag, "TooManyConversations")
+        const used = { ...same, idempotencyKey: key(`k${outcomes.indexOf(outcome)}`) }
+        assert.strictEqual((yield* begin(user, used, rules))._tag, "Completed")
+        assert.strictEqual((yield* begin(user, same, rules))._tag, "Claimed")
+      })
+    )
+
+    it.effect("starts a conversation anew that was deleted, but not the turns that were in it", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const id = ConversationId.make(yield* uuidV7)
+        yield* complete(yield* claim(user, { ...chosen(id), idempotencyKey: key("k") }))
+        yield* repo.remove(user, id)
+        assert.strictEqual((yield* begin(user, { ...chosen(id), idempotencyKey: key("k") }))._tag, "Gone")
+        const anew = yield* claim(user, { ...chosen(id), idempotencyKey: key("l") })
+        assert.strictEqual(anew.seq, 1)
+        assert.strictEqual((yield* messagesOf(anew)).length, 1)
+      })
+    )
+
     it.effect("answers a begin that is sent again with the same claim", () =>
       Effect.gen(function* () {
         const repo = yield* ConversationRepo
         const user = yield* newUser
-        for (const idempotencyKey of [key("again"), Option.none()]) {
-          const asked = yield* request(user, { idempotencyKey })
+        for (const more of [{ idempotencyKey: key("again") }, {}, yield* newChosen]) {
+          const asked = yield* request(user, more)
           const outcome = yield* repo.begin(asked, policy)
           assert.deepStrictEqual(yield* repo.begin(asked, policy), outcome)
         }
-        assert.strictEqual((yield* repo.list(user, { limit: 10, after: Option.none() })).items.length, 2)
+        assert.strictEqual((yield* repo.list(user, { limit: 10, after: Option.none() })).items.length, 3)
       })
     )
 

@@ -108,6 +108,24 @@ describe("Chat", () => {
     }).pipe(Effect.provide(repositories))
   )
 
+  it.effect("starts a conversation under an id of the client's choice, and answers a repeated request once", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* instance([says("Hello, Ada!"), says("Bye.")])
+      const conversationId = ConversationId.make(yield* uuidV7)
+      const hello = { ...message("Hello", { key: "k", conversationId }), startIfAbsent: true }
+      const first = yield* chat.send(hello)
+      assert.strictEqual(replyOf(first).conversationId, conversationId)
+      // Whether the conversation was there is no part of the request.
+      assert.deepStrictEqual(yield* chat.send(hello), { ...first, replayed: true })
+      assert.deepStrictEqual(yield* chat.send({ ...hello, startIfAbsent: false }), { ...first, replayed: true })
+      yield* chat.send({ ...message("Bye", { conversationId }), startIfAbsent: true })
+      assert.deepStrictEqual(
+        (yield* talk(conversationId)).map(([, content]) => content),
+        ["Hello", "Hello, Ada!", "Bye", "Bye."]
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
   it.effect("tells the model what could not be done, and goes on", () =>
     Effect.gen(function* () {
       const { chat } = yield* instance([

@@ -109,6 +109,9 @@ const everything = Effect.fnUntraced(function* (token: string) {
   yield* repo.expireLeases
   yield* repo.takeUp(failed.claim, yield* uuidV7, policy)
 
+  const chosen = { conversationId: Option.some(ConversationId.make(yield* uuidV7)), startIfAbsent: true }
+  yield* repo.handBack([(yield* claim(chosen)).claim])
+
   const page = { limit: 50, after: Option.none() }
   const cursor = Option.some({ updatedAt: yield* DateTime.now, id: ConversationId.make(conversationOf(100)) })
   for (const after of [Option.none(), cursor]) yield* repo.list(ada, { limit: 50, after })

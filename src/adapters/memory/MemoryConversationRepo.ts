@@ -175,10 +175,10 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
 
     /** What a begin comes to when its conversation is not there, or another turn of it runs. */
     const beginOfOther = (request: BeginRequest, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
-      const { conversationId, userId } = request
+      const { conversationId, startIfAbsent, userId } = request
       if (Option.isNone(conversationId)) return undefined
       const conversation = conversationOf(userId, conversationId.value)
-      if (conversation === undefined) return { _tag: "NotFound" }
+      if (conversation === undefined) return startIfAbsent === true ? undefined : { _tag: "NotFound" }
       const last = stateOf(users, userId).turns.get(conversation.lastTurnId)
       if (last?.status !== "running") return undefined
       const outcome = takeUp(refOf(userId, last), request.holder, policy, "other", now)
@@ -199,11 +199,12 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
 
     /** What a new turn comes to when one of the user's limits is reached. */
     const limited = (request: BeginRequest, policy: TurnPolicy, now: number): BeginOutcome | undefined => {
-      const { conversationId, userId } = request
+      const { userId } = request
       if (!hasRoom(userId, policy)) return { _tag: "TooManyTurns" }
       const before = stateOf(users, userId)
       const rate = limitRate(userId, policy, now)
-      if (rate !== undefined || Option.isSome(conversationId) || policy.maxConversations === null) return rate
+      const goesOn = before.conversations.has(conversationIdOf(request))
+      if (rate !== undefined || goesOn || policy.maxConversations === null) return rate
       if (before.conversations.size < policy.maxConversations) return undefined
       update(userId, () => ({ fullAt: before.fullAt }))
       return { _tag: "TooManyConversations" }
@@ -225,10 +226,8 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           const otherwise =
             beginOfSame(request, policy, now) ?? beginOfOther(request, policy, now) ?? limited(request, policy, now)
           if (otherwise !== undefined) return otherwise
-          const before = Option.getOrUndefined(
-            Option.flatMapNullishOr(request.conversationId, (id) => conversationOf(userId, id))
-          )
-          const conversationId = before?.id ?? request.newConversationId
+          const conversationId = conversationIdOf(request)
+          const before = conversationOf(userId, conversationId)
           const seq = (before?.messages.length ?? 0) + 1
           const turn: TurnRow = {
             id: request.turnId,
@@ -575,6 +574,10 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
     })
   })
 )
+
+/** The conversation that a turn is to begin in, be it there or not. */
+const conversationIdOf = ({ conversationId, newConversationId }: BeginRequest): ConversationId =>
+  Option.getOrElse(conversationId, () => newConversationId)
 
 /** Who takes a turn up: a new request under its key, one that has waited for it, or someone else. */
 type Taker = "key" | "waiter" | "other"

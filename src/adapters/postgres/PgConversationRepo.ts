@@ -508,7 +508,8 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       begin: (request, policy) =>
         sql`select * from turn_begin(${request.userId}, ${request.turnId}::uuid, ${request.holder}::uuid,
           ${Option.getOrNull(request.idempotencyKey)}::text, ${request.fingerprint},
-          ${Option.getOrNull(request.conversationId)}::uuid, ${request.newConversationId}::uuid, ${request.title},
+          ${Option.getOrNull(request.conversationId)}::uuid, ${request.startIfAbsent === true}::boolean,
+          ${request.newConversationId}::uuid, ${request.title},
           ${request.messageId}::uuid, ${request.content}, ${JSON.stringify(request.context)}::json,
           ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int,
           ${policy.turnsPerMinute}::int, ${policy.turnsAtOnce}::int, ${policy.maxConversations}::int,

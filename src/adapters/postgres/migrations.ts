@@ -279,7 +279,7 @@ const functions = [
   end $$`,
 
   `create function turn_begin(p_user text, p_turn uuid, p_holder uuid, p_key text, p_request text, p_conversation uuid,
-    p_new_conversation uuid, p_title text, p_message uuid, p_content text, p_context json, p_lease_ms int,
+    p_start boolean, p_new_conversation uuid, p_title text, p_message uuid, p_content text, p_context json, p_lease_ms int,
     p_window int, p_max_attempts int, p_per_minute int, p_at_once int, p_max_conversations int, p_begun boolean)
   returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
   declare
@@ -287,7 +287,8 @@ const functions = [
     t turns;
     v_hash bytea := sha256(convert_to(p_request, 'UTF8'));
     v_conversation uuid := coalesce(p_conversation, p_new_conversation);
-    v_seq int := 1;
+    v_new boolean;
+    v_seq int;
     v_last uuid;
     v_now timestamptz;
     v_claimed uuid;
@@ -314,6 +315,8 @@ const functions = [
       end if;
 
       -- 2. and 3. The conversation's row is the lock of all that is in it; a running turn is always its last.
+      v_new := p_conversation is null;
+      v_seq := 1;
       if p_conversation is not null then
         -- First without it: a crowd that finds the conversation busy would else queue for the lock, and the running turn
         -- with it.
@@ -328,10 +331,12 @@ const functions = [
         end if;
         select c.next_seq, c.last_turn_id into v_seq, v_last from conversations c
           where c.user_id = p_user and c.id = p_conversation for no key update;
-        if not found then
+        v_new := not found;
+        if v_new and not p_start then
           o.outcome := 'not_found';
           return o;
         end if;
+        v_seq := coalesce(v_seq, 1);
         select * into t from turns x where x.user_id = p_user and x.id = v_last;
         if t.status = 'running' and (p_key is null or t.idempotency_key is distinct from p_key) then
           o := turn_take_up(p_user, t.id, p_holder, p_lease_ms, p_window, p_max_attempts, null, false, false);
@@ -358,7 +363,7 @@ const functions = [
           o.retry_ms := ceil(extract(epoch from v_full_at - v_now - interval '1 minute' + v_each) * 1000);
         end if;
       end if;
-      if o.outcome is null and p_conversation is null and conversations_up_to(p_user, p_max_conversations) >= p_max_conversations
+      if o.outcome is null and v_new and conversations_up_to(p_user, p_max_conversations) >= p_max_conversations
       then
         o.outcome := 'too_many_conversations';
       end if;
@@ -372,12 +377,13 @@ const functions = [
         continue;
       end if;
 
-      -- 7. Claim the key: this waits for a rival that has it uncommitted, and then looks at what the rival did.
+      -- 7. Claim the key: this waits for a rival that has it uncommitted, and then looks at what the rival did. The same when
+      -- a rival starts the conversation of this id: a conversation has one running turn.
       insert into turns as x (user_id, id, conversation_id, idempotency_key, request_hash, status, holder, lease_until,
           seq, context, created_at)
         values (p_user, p_turn, v_conversation, p_key, v_hash, 'running', p_holder,
           v_now + p_lease_ms * interval '1 millisecond', v_seq, p_context, v_now)
-        on conflict (user_id, idempotency_key) where idempotency_key is not null do nothing
+        on conflict do nothing
         returning x.id into v_claimed;
       continue when v_claimed is null;
       -- The user's limits, under a lock: many may have come at once, and others have been before this one. The turn itself is
@@ -392,7 +398,7 @@ const functions = [
         else
           if p_at_once is not null and turns_at_once(p_user, p_at_once + 1) > p_at_once then
             o.outcome := 'too_many_turns';
-          elsif p_conversation is null
+          elsif v_new
             and conversations_up_to(p_user, p_max_conversations) >= p_max_conversations then
             o.outcome := 'too_many_conversations';
           end if;
@@ -405,9 +411,16 @@ const functions = [
           return o;
         end if;
       end if;
-      if p_conversation is null then
+      if v_new then
         insert into conversations (user_id, id, title, next_seq, last_turn_id, created_at, updated_at)
-          values (p_user, v_conversation, p_title, 2, p_turn, v_now, v_now);
+          values (p_user, v_conversation, p_title, 2, p_turn, v_now, v_now)
+          on conflict do nothing;
+        if not found then
+          -- A rival has started the conversation of this id meanwhile, and its turn is over already: this one goes on there.
+          delete from turns x where x.user_id = p_user and x.id = p_turn;
+          update rate_limits r set full_at = r.full_at - v_each where r.user_id = p_user;
+          continue;
+        end if;
       else
         update conversations c set next_seq = v_seq + 1, last_turn_id = p_turn, updated_at = v_now
           where c.user_id = p_user and c.id = v_conversation;

@@ -321,6 +321,32 @@ describe("a write that meets a lock", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("goes on in a conversation that a rival has started meanwhile, and counts once", () =>
+    Effect.gen(function* () {
+      const { hold, repo, somebodyWaits } = yield* locking
+      const id = ConversationId.make(yield* uuidV7)
+      const rival = yield* uuidV7
+      const limits = { turnsPerMinute: 2, startIfAbsent: true }
+      const { releaseAfter } =
+        yield* hold(`insert into turns (user_id, id, conversation_id, idempotency_key, request_hash,
+          status, holder, lease_until, seq, context, created_at)
+        values ('${user}', '${rival}', '${id}', 'k', '', 'completed', '${rival}', now(), 1, '{}', now())`)
+      const late = yield* Effect.forkChild(
+        begin(repo, user, Option.some(id), { ...limits, idempotencyKey: Option.some(IdempotencyKey.make("k")) })
+      )
+      yield* somebodyWaits // it has found no conversation, and waits for its key
+      yield* releaseAfter(`with key_given_back as (delete from turns where id = '${rival}')
+        insert into conversations (user_id, id, title, next_seq, last_turn_id, created_at, updated_at)
+        values ('${user}', '${id}', 'The title of the rival', 3, '${rival}', now(), now())`)
+      const outcome = yield* Fiber.join(late)
+      assert(outcome._tag === "Claimed")
+      assert.strictEqual(outcome.turn.seq, 3)
+      assert.strictEqual((yield* repo.get(user, id)).title, "The title of the rival")
+      assert.strictEqual((yield* begin(repo, user, Option.none(), limits))._tag, "Claimed")
+      assert.strictEqual((yield* begin(repo, user, Option.none(), limits))._tag, "RateLimited")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("erases what was there, and leaves whole what has begun meanwhile", () =>
     Effect.gen(function* () {
       const { hold, otherRepo, repo, somebodyWaits, tools } = yield* locking
