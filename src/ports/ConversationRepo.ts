@@ -277,6 +277,8 @@ export interface StoredMessage extends HistoryMessage {
   readonly id: MessageId
   readonly turnId: TurnId
   readonly turnStatus: TurnStatus
+  /** The key that its turn was begun under, if it was. */
+  readonly idempotencyKey: IdempotencyKey | null
   readonly createdAt: DateTime.Utc
   readonly calls: ReadonlyArray<StoredCall>
 }

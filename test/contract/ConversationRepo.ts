@@ -477,9 +477,14 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.strictEqual(taken.turn.steps, 1)
         assert.deepStrictEqual(taken.turn.usage, { promptTokens: 14, completionTokens: 6 })
         yield* complete(taken.turn)
+        yield* claim(user, inConversation(turn))
         assert.deepStrictEqual(
-          (yield* messagesOf(turn)).map((row) => row.turnStatus),
-          ["completed", "completed"]
+          (yield* messagesOf(turn)).map((row) => [row.turnStatus, row.idempotencyKey]),
+          [
+            ["completed", "k"],
+            ["completed", "k"],
+            ["running", null]
+          ]
         )
       })
     )

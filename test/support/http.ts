@@ -85,6 +85,7 @@ export const message: StoredMessage = {
   seq: 2,
   turnId,
   turnStatus: "completed",
+  idempotencyKey: null,
   role: "assistant",
   content: "Done.",
   createdAt: DateTime.makeUnsafe("2026-01-19T10:02:15.250Z"),

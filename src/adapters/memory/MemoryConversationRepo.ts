@@ -525,7 +525,8 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             )
             return {
               items: rows.slice(0, limit).map((row) => {
-                const status = stateOf(users, userId).turns.get(row.turnId)?.status
+                const turn = stateOf(users, userId).turns.get(row.turnId)
+                const status = turn?.status
                 const callsOf =
                   row.role === "assistant" ? row.seq - 1 : status === "running" || status === "failed" ? row.seq : 0
                 return {
@@ -533,6 +534,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
                   seq: row.seq,
                   turnId: row.turnId,
                   turnStatus: status === undefined || status === "deleted" ? "completed" : status,
+                  idempotencyKey: turn?.idempotencyKey ?? null,
                   role: row.role,
                   content: row.content,
                   createdAt: DateTime.makeUnsafe(row.createdAt),

@@ -9,7 +9,7 @@ import {
   TurnStatus
 } from "../../domain/model/Conversation.ts"
 import { ConversationNotFound, StorageUnavailable, TurnNotFound } from "../../domain/model/Errors.ts"
-import { Failure } from "../../domain/model/Turn.ts"
+import { Failure, IdempotencyKey } from "../../domain/model/Turn.ts"
 import { UserId } from "../../domain/model/User.ts"
 import {
   type BeginOutcome,
@@ -137,6 +137,7 @@ const messageColumns = {
   seq: Schema.Int,
   turn_id: TurnId,
   turn_status: TurnStatus,
+  idempotency_key: Schema.NullOr(IdempotencyKey),
   role: Schema.Literals(["user", "assistant"]),
   content: Schema.String,
   // As the driver reads it: a schema with a transformation in it is not compiled.
@@ -317,6 +318,7 @@ const toMessages = (rows: ReadonlyArray<typeof MessageRow.Type>): ReadonlyArray<
         seq: row.seq,
         turnId: row.turn_id,
         turnStatus: row.turn_status,
+        idempotencyKey: row.idempotency_key,
         role: row.role,
         content: row.content,
         createdAt: DateTime.fromDateUnsafe(row.created_at),
@@ -667,7 +669,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.remove")
         ),
       messages: (userId, conversationId, { after, limit, order }) =>
-        sql`select m.id, m.seq, m.turn_id, t.status turn_status, m.role, m.content, m.created_at,
+        sql`select m.id, m.seq, m.turn_id, t.status turn_status, t.idempotency_key, m.role, m.content, m.created_at,
             c.id call_id, c.seq call_seq, c.step call_step, c.position call_position, c.provider_call_id call_provider_id,
             c.tool_name call_tool, c.arguments::text call_arguments, c.result::text call_result, c.status call_status
           from conversations v

@@ -49,7 +49,7 @@ const toStoredCalls = (calls: ReadonlyArray<ToolCall>) =>
 
 const toStored = (encoded: typeof Message.Encoded): StoredMessage => {
   const { toolCalls, ...message } = toMessage(encoded)
-  return { ...message, calls: toStoredCalls(toolCalls) }
+  return { ...message, idempotencyKey: null, calls: toStoredCalls(toolCalls) }
 }
 
 const storedTurn = (userId: UserId): StoredTurn => ({
