@@ -47,7 +47,8 @@ const modelWords: { readonly [Reason in ModelFailureReason]: string } = {
   misconfigured: "The language model is not set up as it should be; this is for the operator to mend."
 }
 
-const failureWords = ({ failure: { code, reason } }: TurnFailed): string => {
+/** Why a turn failed, for people to read. */
+export const failureWords = ({ failure: { code, reason } }: Pick<TurnFailed, "failure">): string => {
   switch (code) {
     case "step_limit":
       return "The agent did not come to an end within its limit of steps."
