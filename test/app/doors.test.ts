@@ -102,6 +102,7 @@ const open = Effect.fnUntraced(function* (change: (adapters: Adapters) => Adapte
       const turn = yield* http("POST", `${base}/api/v1/users/${id}/chat`, token, { message: "Hello" })
       return {
         conversation_id: turn.json.conversation_id,
+        chat_id: turn.json.conversation_id,
         task_id: String(task.json.id),
         turn_id: turn.json.turn_id
       }
@@ -186,6 +187,24 @@ describe("every door", () => {
               () => repo.begin({ ...request, userId: bob }, policy)
             )
           )
+      }))
+    ],
+    "a chat of whoever": [
+      "GET /api/v1/users/:user_id/chat/ui/:chat_id/messages:",
+      withRepo((repo) => ({
+        ...repo,
+        messages: (user, id, query) =>
+          Effect.catchTag(repo.messages(user, id, query), "ConversationNotFound", () => repo.messages(bob, id, query))
+      }))
+    ],
+    "a message into whoever's chat": [
+      "POST /api/v1/users/:user_id/chat/ui:",
+      withRepo((repo) => ({
+        ...repo,
+        begin: (request, policy) =>
+          request.startIfAbsent === true && request.userId !== bob
+            ? repo.begin({ ...request, userId: bob }, policy)
+            : repo.begin(request, policy)
       }))
     ],
     "a task is removed by its number alone": [

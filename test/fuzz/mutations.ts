@@ -234,10 +234,10 @@ const bodyMutations: ReadonlyArray<Mutation> = [
     }
   },
   {
-    name: "a body around 64 KiB",
+    name: "a body around the greatest length",
     apply: (draft, dice) => {
       const text = JSON.stringify(draft.json)
-      const room = 65_536 - Buffer.byteLength(text)
+      const room = (draft.operation.path.endsWith("/chat/ui") ? 1_048_576 : 65_536) - Buffer.byteLength(text)
       const more = dice.pick([-1, 0, 1, 2, 1000, 65_536, 200_000])
       setBody(draft, `${text}${" ".repeat(room + more)}`)
       draft.chunked = dice.percent(40)
@@ -439,6 +439,10 @@ const replaceQuery = (draft: Draft, name: string, ...written: ReadonlyArray<stri
   ]
 }
 
+/** What a chat is called is a front end's to say. */
+const isAnyText = ({ format, pattern, type }: JsonSchema): boolean =>
+  type === "string" && format === undefined && pattern === undefined
+
 const urlMutations: ReadonlyArray<Mutation> = [
   {
     name: "a bad parameter of the path",
@@ -450,7 +454,7 @@ const urlMutations: ReadonlyArray<Mutation> = [
           ? badNumbers(parameter.schema)
           : badIds(draft.params.get(parameter.name) ?? "")
       draft.params.set(parameter.name, dice.pickOr(bad, ""))
-      return "refused"
+      return isAnyText(parameter.schema) ? "any" : "refused"
     }
   },
   {

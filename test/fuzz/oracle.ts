@@ -64,11 +64,11 @@ const statusOf = (value: unknown): unknown =>
 
 const isStream = ({ headers }: Answer): boolean => headers.get("content-type") === "text/event-stream"
 
-/** What the events of a stream say, one to a line as it is written. */
+/** What the events of a stream say, one to a line as it is written; what the AI SDK has at the end is no JSON. */
 const dataOf = (text: string): string =>
   `[${text
     .split("\n")
-    .flatMap((line) => (line.startsWith("data: ") ? [line.slice("data: ".length)] : []))
+    .flatMap((line) => (line.startsWith("data: ") && line !== "data: [DONE]" ? [line.slice("data: ".length)] : []))
     .join(",")}]`
 
 /** The decoded text of a body, and its JSON if it is such; of a stream, that which its events say. */

@@ -92,6 +92,7 @@ const settle = (client: Client, operations: ReadonlyArray<Operation>, users: Rea
         const filled = path
           .replace("{user_id}", user.id)
           .replace("{conversation_id}", conversations[0] ?? "")
+          .replace("{chat_id}", conversations[0] ?? "")
           .replace("{task_id}", `${tasks[0]}`)
         const cursor = at(jsonOf(yield* ask(user, "GET", `${filled}?limit=1`)), "next_cursor")
         if (typeof cursor === "string") cursors.set(id, [cursor])
@@ -100,6 +101,7 @@ const settle = (client: Client, operations: ReadonlyArray<Operation>, users: Rea
         user,
         values: new Map<string, ReadonlyArray<string | number>>([
           ["conversation_id", conversations],
+          ["chat_id", [...conversations, "a chat"]],
           ["task_id", tasks],
           ["turn_id", turns]
         ]),

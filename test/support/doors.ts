@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
 import { HttpApi, type HttpApiGroup, OpenApi } from "effect/http-api"
 
@@ -11,6 +12,8 @@ export interface Owner {
 
 export interface Belongings {
   readonly conversation_id: string
+  /** What a front end calls that conversation. */
+  readonly chat_id: string
   readonly task_id: string
   readonly turn_id: string
 }
@@ -43,8 +46,13 @@ export interface Tried {
 const open = new Set(["/health/live", "/health/ready"])
 
 const unused = "00000000-0000-7000-8000-0000000000ff"
-const absent: Belongings = { conversation_id: unused, task_id: "2147483647", turn_id: unused }
-const malformed: Belongings = { conversation_id: "not-a-uuid", task_id: "x", turn_id: "not-a-uuid" }
+const absent: Belongings = { conversation_id: unused, chat_id: unused, task_id: "2147483647", turn_id: unused }
+const malformed: Belongings = {
+  conversation_id: "not-a-uuid",
+  chat_id: "x".repeat(256),
+  task_id: "x",
+  turn_id: "not-a-uuid"
+}
 
 interface Door {
   readonly method: string
@@ -82,6 +90,27 @@ const doorsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(
   return doors
 }
 
+/** Whether the database was asked the same, and asked at all. */
+const areAlike = (statements: ReadonlyArray<string>, others: ReadonlyArray<string>): boolean =>
+  JSON.stringify(statements) === JSON.stringify(others) && statements.length > 0
+
+/** The body of a request that names these things. */
+const bodyOf = ({ body, path }: Door, ids: Belongings) =>
+  body === undefined
+    ? undefined
+    : {
+        ...body,
+        ...(path.endsWith("/chat") && { conversation_id: ids.conversation_id }),
+        ...(path.endsWith("/chat/ui") && { id: ids.chat_id })
+      }
+
+/** Where one sees what is in a conversation. */
+const conversationOf: Door = {
+  method: "GET",
+  path: "/api/v1/users/:user_id/conversations/:conversation_id/messages",
+  body: undefined
+}
+
 /** Answers are alike when they differ in the id of their request alone. */
 const withoutId = ({ body, status }: DoorAnswer): string =>
   `${status} ${body.replace(/"request_id":"[^"]*"/, '"request_id":""')}`
@@ -92,7 +121,8 @@ const withoutId = ({ body, status }: DoorAnswer): string =>
  * - without a good token: 401, always the same, and nothing of the database
  * - on another user's path: 403, always the same
  * - on one's own path: one's own things are given, foreign and absent ones are 404 by the same statements and words, and
- *   ids that are none are 400
+ *   ids that are none are 400; but a chat may be called as one likes, so that a foreign one is one's own without anything in
+ *   it, and nothing comes into the other's
  *
  * An operation that the API gains is tried as well; a name in a path that is not known here is a mistake.
  */
@@ -114,10 +144,7 @@ export const tryDoors = <Id extends string, Groups extends HttpApiGroup.Constrai
           if (value === undefined) throw new Error(`${door.path}: what is ${name}?`)
           return value
         })
-        const body =
-          door.body === undefined
-            ? undefined
-            : { ...door.body, ...(door.path.endsWith("/chat") && { conversation_id: ids.conversation_id }) }
+        const body = bodyOf(door, ids)
         const response = await fetch(`${url}${path}`, {
           method: door.method,
           headers: {
@@ -128,6 +155,33 @@ export const tryDoors = <Id extends string, Groups extends HttpApiGroup.Constrai
         })
         return { status: response.status, body: await response.text() }
       })
+
+    /** A chat may be called as one likes. */
+    const tryChat = Effect.fnUntraced(function* (
+      door: Door,
+      foreign: Belongings,
+      expect: (holds: boolean, what: string) => void
+    ) {
+      const before = yield* knock(conversationOf, bob.id, foreign, bob.token)
+      statements()
+      const other = yield* knock(door, ada.id, foreign, ada.token)
+      const otherStatements = statements()
+      const none = yield* knock(door, ada.id, { ...absent, chat_id: randomUUID() }, ada.token)
+      const noStatements = statements()
+      expect(other.status >= 200 && other.status < 300, `somebody else's: ${withoutId(other)}`)
+      expect(other.status === none.status, `somebody else's is told from none: ${withoutId(none)}`)
+      if (door.method === "GET") {
+        expect(other.body === none.body, `somebody else's is told from none: ${other.body} | ${none.body}`)
+        expect(
+          areAlike(otherStatements, noStatements),
+          `somebody else's takes other statements than none: ${otherStatements.join("; ")} | ${noStatements.join("; ")}`
+        )
+      }
+      const after = yield* knock(conversationOf, bob.id, foreign, bob.token)
+      expect(before.status === 200 && before.body === after.body, "something came into somebody else's")
+      const odd = yield* knock(door, ada.id, malformed, ada.token)
+      expect(odd.status === 400, `an id that is none: ${withoutId(odd)}`)
+    })
 
     for (const door of doors) {
       const name = `${door.method} ${door.path}`
@@ -170,13 +224,14 @@ export const tryDoors = <Id extends string, Groups extends HttpApiGroup.Constrai
         expect(other.status === 404, `somebody else's: ${withoutId(other)}`)
         expect(withoutId(other) === withoutId(none), `somebody else's is told from none: ${withoutId(none)}`)
         expect(
-          JSON.stringify(otherStatements) === JSON.stringify(noStatements) && noStatements.length > 0,
+          areAlike(otherStatements, noStatements),
           `somebody else's takes other statements than none: ${otherStatements.join("; ")} | ${noStatements.join("; ")}`
         )
         const odd = yield* knock(door, ada.id, malformed, ada.token)
         expect(odd.status === 400, `an id that is none: ${withoutId(odd)}`)
         expect(statements().length === 0, "an id that is none: the database was asked")
       }
+      if (door.path.includes("/chat/ui")) yield* tryChat(door, foreign, expect)
       const own = yield* knock(door, ada.id, kinds.own, ada.token)
       expect(own.status >= 200 && own.status < 300, `one's own: ${withoutId(own)}`)
     }

@@ -13,9 +13,10 @@ import { Conversation, ConversationTitle, Message, MessageText } from "../../dom
 import { Task, TaskDescription, TaskStatus, TaskTitle } from "../../domain/model/Task.ts"
 import { Turn, TurnReply } from "../../domain/model/Turn.ts"
 import type { User } from "../../domain/model/User.ts"
-import { describeDocument, eventStreamWords, type Shown, showExamples } from "./Document.ts"
-import { answers, type Example, eventStreams, requests } from "./Examples.ts"
+import { describeDocument, eventStreamWords, type Shown, showExamples, uiStreamWords } from "./Document.ts"
+import { answers, type Example, eventStreams, requests, uiStreams } from "./Examples.ts"
 import {
+  ChatIdParam,
   ConversationCursor,
   ConversationIdParam,
   documentedText,
@@ -43,6 +44,7 @@ import {
   Unavailable,
   UnsupportedMediaType
 } from "./Problems.ts"
+import { LastMessage, sentMessage, UiMessage, uiMessageLimits } from "./UiBodies.ts"
 
 /** Whose token was sent, and whose path it is: a handler learns of a user in no other way. */
 export class CurrentUser extends Context.Service<CurrentUser, User>()("turnkeeper/adapters/http/Api/CurrentUser") {}
@@ -71,6 +73,11 @@ export class FairShare extends HttpApiMiddleware.Service<FairShare, { requires: 
 
 /** Refuses bodies that are not JSON in UTF-8 of at most 64 KiB. */
 export class JsonBody extends HttpApiMiddleware.Service<JsonBody>()("turnkeeper/adapters/http/Api/JsonBody", {
+  error: [InvalidRequest, PayloadTooLarge, UnsupportedMediaType]
+}) {}
+
+/** The same with a chat of up to 1 MiB. */
+export class ChatBody extends HttpApiMiddleware.Service<ChatBody>()("turnkeeper/adapters/http/Api/ChatBody", {
   error: [InvalidRequest, PayloadTooLarge, UnsupportedMediaType]
 }) {}
 
@@ -163,6 +170,96 @@ const ChatGroup = HttpApiGroup.make("chat")
   .middleware(ValidRequest)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Talking to the agent." }))
+
+/** What the AI SDK's `DefaultChatTransport` sends, in so far as it counts. */
+const UiRequestBody = Schema.Struct({ id: ChatIdParam, messages: LastMessage })
+
+const UiStreamBody = Schema.String.annotate({ description: uiStreamWords }).pipe(
+  HttpApiSchema.asText({ contentType: "text/event-stream" })
+)
+
+const nothingRuns = HttpApiSchema.NoContent.annotate({ description: "Nothing runs in this chat" })
+
+const UiMessagesBody = page(
+  "UiMessage",
+  named("UiMessage", "What was said, as the AI SDK has it", UiMessage),
+  MessageCursor,
+  {
+    // Of a turn without a reply there are two.
+    maximum: 2 * uiMessageLimits.maximum
+  }
+)
+
+const chatParams = { user_id: UserIdParam, chat_id: ChatIdParam }
+
+/** What may go wrong with the id of a chat. */
+const ofChat: Shown["wrong"] = { 400: ["InvalidChatId"] }
+
+const UiGroup = HttpApiGroup.make("ui")
+  .add(
+    HttpApiEndpoint.post("send", "/api/v1/users/:user_id/chat/ui", {
+      params: { user_id: UserIdParam },
+      headers: { "idempotency-key": Schema.optionalKey(IdempotencyKeyHeader) },
+      payload: UiRequestBody,
+      success: UiStreamBody,
+      error: [NotFound, Conflict, IdempotencyKeyReused, LimitReached, RateLimited, TurnFailed, Unavailable]
+    })
+      .middleware(ChatBody)
+      .annotateMerge(
+        operation(
+          "sendUiMessage",
+          "Send a message from a front end made with the AI SDK",
+          "What `useChat` sends, and how it is answered. The chat is the conversation of its id, which is started when there " +
+            "is none. Only the user's last message counts; its id makes it safe to be sent again, as an `Idempotency-Key` " +
+            "would, so that `regenerate` goes on with a turn that failed.",
+          {
+            request: of(UiRequestBody, requests.ui),
+            entries: { messages: sentMessage },
+            events: uiStreams,
+            eventWords: uiStreamWords,
+            wrong: { 400: ["InvalidUiMessage"], 404: ["NoSuchConversation"], 413: ["ChatTooLarge"] }
+          }
+        )
+      ),
+    HttpApiEndpoint.get("resume", "/api/v1/users/:user_id/chat/ui/:chat_id/stream", {
+      params: chatParams,
+      success: [UiStreamBody, nothingRuns],
+      error: Unavailable
+    })
+      .middleware(FairShare)
+      .annotateMerge(
+        operation(
+          "resumeUiMessage",
+          "The turn of a chat that runs, from its beginning",
+          "For a front end that was reloaded or has lost its connection: where `useChat` looks for it.",
+          { events: uiStreams, eventWords: uiStreamWords, wrong: ofChat }
+        )
+      ),
+    HttpApiEndpoint.get("messages", "/api/v1/users/:user_id/chat/ui/:chat_id/messages", {
+      params: chatParams,
+      query: { limit: limitParam(uiMessageLimits), after: Schema.optionalKey(MessageCursor) },
+      success: UiMessagesBody,
+      error: Unavailable
+    })
+      .middleware(FairShare)
+      .annotateMerge(
+        operation(
+          "listUiMessages",
+          "A chat's messages as the AI SDK has them",
+          "The newest of them, the oldest of those first: `data` is what `useChat` begins with. The next page is what came " +
+            "before. A chat in which nothing was said has none.",
+          { answer: of(UiMessagesBody, answers.uiMessages), wrong: ofChat }
+        )
+      )
+  )
+  .middleware(ValidRequest)
+  .middleware(Authorization)
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Front ends",
+      description: "Talking to the agent from a front end made with the AI SDK."
+    })
+  )
 
 const conversationLimits = { maximum: 100, default: 50 }
 const ConversationsBody = page("Conversation", ConversationBody, ConversationCursor, conversationLimits)
@@ -485,7 +582,7 @@ const HealthGroup = HttpApiGroup.make("health")
 
 /** All that the service offers over HTTP. */
 export class Api extends HttpApi.make("turnkeeper")
-  .add(ChatGroup, TurnsGroup, ConversationsGroup, TasksGroup, UsersGroup, HealthGroup)
+  .add(ChatGroup, UiGroup, TurnsGroup, ConversationsGroup, TasksGroup, UsersGroup, HealthGroup)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({

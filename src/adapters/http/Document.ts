@@ -11,9 +11,13 @@ const mapValues = (value: unknown, change: (value: unknown, key: string) => unkn
 /** What the document shows of an operation. */
 export interface Shown {
   readonly request?: { readonly [name: string]: Example }
+  /** What the entries of lists in the request are, where the schema looks at few of them: by the list's name, in JSON Schema. */
+  readonly entries?: { readonly [list: string]: object }
   readonly answer?: { readonly [name: string]: Example }
   /** The same answer as a stream of server-sent events, for those who accept that. */
   readonly events?: { readonly [name: string]: Example<string> }
+  /** What these events are, if they are not those of a turn as it is stored. */
+  readonly eventWords?: string
   /** What may go wrong here in a way of its own, by status; of the others there is what usually does. */
   readonly wrong: { readonly [status: number]: ReadonlyArray<Wrong> }
 }
@@ -23,22 +27,37 @@ export const showExamples =
   (shown: Shown) =>
   (operation: Json): Record<string, unknown> => ({
     ...operation,
-    ...(shown.request !== undefined && { requestBody: withExamples(operation["requestBody"], shown.request) }),
+    ...(shown.request !== undefined && {
+      requestBody: withExamples(withEntries(operation["requestBody"], shown.entries), shown.request)
+    }),
     responses: mapValues(operation["responses"], (response, status) => {
       const names = shown.wrong[Number(status)] ?? usuallyWrong[status]
       const shownResponse = withExamples(response, names === undefined ? shown.answer : references(names))
-      return status === "200" && shown.events !== undefined ? withEvents(shownResponse, shown.events) : shownResponse
+      return status === "200" && shown.events !== undefined
+        ? withEvents(shownResponse, shown.events, shown.eventWords)
+        : shownResponse
     })
   })
 
 const eventStream = "text/event-stream"
 
+/** What the chunks of a turn are. */
+export const uiStreamWords =
+  "The AI SDK's UI message stream, protocol v1 (https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol): server-sent events whose " +
+  "data are chunks, and `[DONE]` at the end. The message has the turn's id, and metadata: `conversation_id`, `turn_id`, " +
+  "`turn_status`, `message_id`, `usage`, and `failure` of a turn that failed, which ends with an `error`. `reset-step` takes " +
+  "back what holds no longer. Of a turn that was stopped the `finishReason` is `interrupted`. When the connection is lost the " +
+  "turn goes on."
+
 /** OpenAPI has no words for the events of a stream: they are described, and shown. */
-const withEvents = (response: unknown, examples: unknown): unknown =>
+const withEvents = (response: unknown, examples: unknown, words = eventStreamWords): unknown =>
   Predicate.hasProperty(response, "content") && Predicate.isObject(response.content)
     ? {
         ...response,
-        content: { ...response.content, [eventStream]: { schema: eventStreamSchema, examples } }
+        content: {
+          ...response.content,
+          [eventStream]: { schema: { ...eventStreamSchema, description: words }, examples }
+        }
       }
     : response
 
@@ -55,8 +74,15 @@ export const eventStreamWords =
 const eventStreamSchema = {
   type: "string",
   // Far more than a turn comes to with the usual limits of a model; nothing is cut at it.
-  maxLength: 16_777_216,
-  description: eventStreamWords
+  maxLength: 16_777_216
+}
+
+const withEntries = (body: unknown, entries: Shown["entries"] = {}): unknown => {
+  const described = (value: unknown, key: string): unknown => {
+    const items = entries[key]
+    return items !== undefined && Predicate.isObject(value) ? { ...value, items } : mapValues(value, described)
+  }
+  return Object.keys(entries).length === 0 ? body : described(body, "")
 }
 
 /** Problems are shown once, in the components: most operations share them. */
@@ -153,7 +179,10 @@ const describeText = (node: Json, name: string): Json => {
   if (timestamp.test(name)) {
     return { ...node, format: "date-time", minLength: 24, maxLength: 24 }
   }
-  return node["format"] === "uuid" || uuid.test(name) ? { ...node, format: "uuid", minLength: 36, maxLength: 36 } : node
+  // A text with a length of its own is none, whatever it is called.
+  return node["format"] === "uuid" || (uuid.test(name) && node["maxLength"] === undefined)
+    ? { ...node, format: "uuid", minLength: 36, maxLength: 36 }
+    : node
 }
 
 const describeNumber = (node: Json, name: string): Json => {

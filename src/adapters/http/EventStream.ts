@@ -96,23 +96,30 @@ const problemText = (error: object): string => {
   return JSON.stringify(Option.getOrElse(encodeTurnFailed(body), () => body))
 }
 
-/** What is written when a turn can be followed no longer, although it has not come to its end. */
-const interrupted = (cause: Cause.Cause<FeedError>): Effect.Effect<string> =>
+/** Why a turn can be followed no longer, although it has not come to its end: a problem. */
+const interrupted = (cause: Cause.Cause<FeedError>): Effect.Effect<object> =>
   Effect.failCause(cause).pipe(
     Effect.catchTags(feedRefusals),
-    Effect.catchCause((refusal) => {
+    Effect.catchCause((refusal): Effect.Effect<object> => {
       const error = Cause.findErrorOption(refusal)
       return Option.isSome(error)
-        ? Effect.succeed(problemText(error.value))
+        ? Effect.succeed(error.value)
         : Effect.andThen(
             Effect.logError("A request failed", refusal),
-            Effect.map(problem("internal", "The cause is in the log, under this request id."), (body) =>
-              JSON.stringify(body)
-            )
+            problem("internal", "The cause is in the log, under this request id.")
           )
-    }),
-    Effect.map((data) => write("interrupted", data))
+    })
   )
+
+/** How a turn is told to those who watch it. */
+export interface Telling {
+  readonly event: (event: TurnEvent) => Effect.Effect<string>
+  /** When it can be followed no longer, although it has not come to its end: by the problem that this is. */
+  readonly interrupted: (problem: object) => string
+  /** What comes behind everything. */
+  readonly end: string
+  readonly headers: Readonly<Record<string, string>>
+}
 
 /**
  * Answers with the events of a turn as they happen, the last of which is `completed` or `stopped`, with the answer for its
@@ -120,10 +127,18 @@ const interrupted = (cause: Cause.Cause<FeedError>): Effect.Effect<string> =>
  * problem that this is. Fails as without a stream when there is not even a first event. Whoever goes away leaves the turn as it
  * is.
  */
-export const answerWithEvents = Effect.fnUntraced(function* (
-  userId: UserId,
+export const answerWithEvents = (userId: UserId, turn: Stream.Stream<TurnEvent, FeedError>, replayed = false) =>
+  answerWithTelling(turn, {
+    event: (event) => textOf(userId, event),
+    interrupted: (problem) => write("interrupted", problemText(problem)),
+    end: "",
+    headers: replayed ? { "idempotency-replayed": "true" } : {}
+  })
+
+/** The same in whatever form it is told. */
+export const answerWithTelling = Effect.fnUntraced(function* (
   turn: Stream.Stream<TurnEvent, FeedError>,
-  replayed = false
+  telling: Telling
 ) {
   // The stream is read when the request has been answered, but belongs to it: its id, and what logs say of it.
   const request = yield* Effect.context<never>()
@@ -136,18 +151,14 @@ export const answerWithEvents = Effect.fnUntraced(function* (
     Stream.concat(Stream.fromPull(Effect.succeed(pull))),
     // What has come together is written together.
     Stream.chunks,
-    Stream.mapEffect((events) =>
-      Effect.map(
-        Effect.forEach(events, (event) => textOf(userId, event)),
-        (all) => all.join("")
-      )
-    ),
-    Stream.catchCause((cause) => Stream.fromEffect(interrupted(cause))),
+    Stream.mapEffect((events) => Effect.map(Effect.forEach(events, telling.event), (all) => all.join(""))),
+    Stream.catchCause((cause) => Stream.fromEffect(Effect.map(interrupted(cause), telling.interrupted))),
+    Stream.concat(telling.end === "" ? Stream.empty : Stream.succeed(telling.end)),
     Stream.merge(Stream.as(Stream.drop(Stream.tick(keepAliveEvery), 1), keepAlive), { haltStrategy: "left" }),
     Stream.provideContext(request)
   )
   return HttpServerResponse.stream(Stream.encodeText(texts), {
     contentType: eventStreamType,
-    headers: { ...headers, ...(replayed && { "idempotency-replayed": "true" }) }
+    headers: { ...headers, ...telling.headers }
   })
 })

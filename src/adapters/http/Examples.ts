@@ -9,6 +9,7 @@ import {
   shuttingDownWords,
   type TurnFailed
 } from "./Problems.ts"
+import type { UiMessage } from "./UiBodies.ts"
 
 /*
  * One morning of the demo user, as the OpenAPI document tells it: "Buy groceries" is added in a conversation, another task
@@ -145,10 +146,47 @@ const said: ReadonlyArray<typeof Message.Encoded> = [
   }
 ]
 
+/** The id that a front end gave the first message, where it came from one. */
+export const uiMessageId = "kY3mTqWz8hRcVb2N"
+
+const uiMetadata = {
+  conversation_id: conversationId,
+  turn_id: turnId,
+  turn_status: "completed",
+  created_at: "2026-01-19T10:00:00.000Z"
+} as const
+
+const uiSaid: ReadonlyArray<UiMessage> = [
+  {
+    id: uiMessageId,
+    role: "user",
+    metadata: uiMetadata,
+    parts: [{ type: "text", text: "Add a task to buy groceries", state: "done" }]
+  },
+  {
+    id: turnId,
+    role: "assistant",
+    metadata: { ...uiMetadata, created_at: "2026-01-19T10:00:01.900Z" },
+    parts: [
+      { type: "step-start" },
+      {
+        type: "tool-add_task",
+        toolCallId: groceriesCall.id,
+        state: "output-available",
+        input: groceriesCall.arguments,
+        output: groceriesCall.result
+      },
+      { type: "step-start" },
+      { type: "text", text: firstReply.message, state: "done" }
+    ]
+  }
+]
+
 /** Where the next page of each list would begin. */
 export const cursors = {
   conversations: "eyJ1cGRhdGVkQXQiOjE3Njg4MTY4MDE5MDAsImlkIjoiMDE5YmQ1YjItNzEwMC03YTYxLTljMGUtNWQzZjJiOGE0ZTE3In0",
   messages: "eyJzZXEiOjJ9",
+  uiMessages: "eyJzZXEiOjF9",
   tasks: "eyJpZCI6Mn0"
 }
 
@@ -172,8 +210,54 @@ export const eventStreams: { readonly [name: string]: Example<string> } = {
   }
 }
 
+const chunk = (data: object) => `data: ${JSON.stringify(data)}\n\n`
+
+/** The first answer as a front end made with the AI SDK reads it. */
+export const uiStreams: { readonly [name: string]: Example<string> } = {
+  WithTool: {
+    summary: "A tool is used, and the reply made piece by piece",
+    value: [
+      chunk({
+        type: "start",
+        messageId: turnId,
+        messageMetadata: { conversation_id: conversationId, turn_id: turnId, turn_status: "running" }
+      }),
+      chunk({ type: "start-step" }),
+      chunk({
+        type: "tool-input-available",
+        toolCallId: groceriesCall.id,
+        toolName: groceriesCall.tool_name,
+        input: groceriesCall.arguments
+      }),
+      chunk({ type: "tool-output-available", toolCallId: groceriesCall.id, output: groceriesCall.result }),
+      chunk({ type: "finish-step" }),
+      chunk({ type: "start-step" }),
+      chunk({ type: "text-start", id: "text-1" }),
+      chunk({ type: "text-delta", id: "text-1", delta: "I've added 'Buy groceries'" }),
+      chunk({ type: "text-delta", id: "text-1", delta: " to your list as task 1." }),
+      chunk({ type: "text-end", id: "text-1" }),
+      chunk({ type: "finish-step" }),
+      chunk({
+        type: "finish",
+        finishReason: "stop",
+        messageMetadata: { turn_status: "completed", message_id: firstReply.message_id, usage: firstReply.usage }
+      }),
+      "data: [DONE]\n\n"
+    ].join("")
+  }
+}
+
 /** The bodies that requests have. */
 export const requests = {
+  ui: {
+    NewChat: {
+      summary: "Starts a chat",
+      value: {
+        id: conversationId,
+        messages: [{ id: uiMessageId, role: "user", parts: [{ type: "text", text: "Add a task to buy groceries" }] }]
+      }
+    }
+  },
   chat: {
     NewConversation: { summary: "Starts a conversation", value: { message: "Add a task to buy groceries" } },
     SameConversation: {
@@ -214,6 +298,12 @@ export const answers = {
   },
   messages: {
     Messages: { summary: "What was said first", value: { data: said, has_more: true, next_cursor: cursors.messages } }
+  },
+  uiMessages: {
+    Messages: {
+      summary: "What was said first",
+      value: { data: uiSaid, has_more: true, next_cursor: cursors.uiMessages }
+    }
   },
   tasks: {
     Tasks: { summary: "Two tasks", value: { data: [groceriesAdded, parcelAdded], has_more: false, next_cursor: null } }
@@ -261,6 +351,11 @@ export const wrong = {
   MissingHost: invalid("A request without a Host", "host", "Missing key"),
   InvalidUserId: invalid("A user id that cannot be one", "user_id", "Expected 1 to 128 characters of A-Z a-z 0-9 _ -"),
   InvalidConversationId: invalid("A conversation id that cannot be one", "conversation_id", "Expected a UUID"),
+  InvalidChatId: invalid(
+    "A chat id that cannot be one",
+    "chat_id",
+    "Expected 1 to 255 characters (Unicode code points)"
+  ),
   InvalidTurnId: invalid("A turn id that cannot be one", "turn_id", "Expected a UUID"),
   InvalidEventId: invalid("A Last-Event-ID that is none", "last-event-id", "Expected the id of an event"),
   InvalidTaskId: invalid("A task number that cannot be one", "task_id", "Expected a whole number from 1 to 2147483647"),
@@ -271,6 +366,7 @@ export const wrong = {
     "message",
     "Expected 1 to 2000 characters (Unicode code points) after trimming"
   ),
+  InvalidUiMessage: invalid("No message of the user's", "messages", "Expected a message of the user's, with its parts"),
   InvalidTitle: invalid("No title", "title", "Expected 1 to 255 characters (Unicode code points) after trimming"),
   InvalidPatch: invalid("Nothing to change", "body", "Expected at least one of title, description, completed"),
   NoToken: is("No token", "unauthorized", "No bearer token was sent."),
@@ -292,6 +388,7 @@ export const wrong = {
     "The limit of 10000 tasks is reached: delete one first."
   ),
   PayloadTooLarge: is("Too large a body", "payload_too_large", "The body is larger than 64 KiB."),
+  ChatTooLarge: is("Too large a body", "payload_too_large", "The body is larger than 1 MiB."),
   UnsupportedMediaType: is(
     "A body that is not JSON",
     "unsupported_media_type",

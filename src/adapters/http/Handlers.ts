@@ -23,6 +23,7 @@ import {
 import { answerWithEvents, wantsEvents } from "./EventStream.ts"
 import { failUnavailable } from "./Middleware.ts"
 import { chatRefusals, failFull, failNotFound, failShuttingDown } from "./Refusals.ts"
+import { ui } from "./UiHandlers.ts"
 
 /** Whether this instance takes requests, beside what its store says of itself. */
 export const Readiness = Context.Reference<Effect.Effect<void, ShuttingDown>>("turnkeeper/adapters/http/Readiness", {
@@ -225,4 +226,4 @@ const turnRefusals = { TurnNotFound: failNotFound.TurnNotFound, StorageUnavailab
 const taskRefusals = { TaskNotFound: failNotFound.TaskNotFound, StorageUnavailable: failUnavailable }
 
 /** What answers the endpoints of the `Api`. */
-export const handlers = Layer.mergeAll(chat, turns, conversations, tasks, users, health)
+export const handlers = Layer.mergeAll(chat, ui, turns, conversations, tasks, users, health)

@@ -5,7 +5,7 @@ import type { AuthUnavailable, StorageUnavailable } from "../../domain/model/Err
 import { UserId } from "../../domain/model/User.ts"
 import { makePlaces } from "../../domain/Places.ts"
 import { Auth } from "../../ports/Auth.ts"
-import { Authorization, CurrentUser, FairShare, JsonBody, ValidRequest } from "./Api.ts"
+import { Authorization, ChatBody, CurrentUser, FairShare, JsonBody, ValidRequest } from "./Api.ts"
 import {
   fail,
   failForNow,
@@ -16,6 +16,7 @@ import {
   type Problem,
   problem
 } from "./Problems.ts"
+import { chatKibibytes } from "./UiBodies.ts"
 
 /** When it may be worth trying again after something was out of reach, in milliseconds. */
 const unavailableMillis = 5000
@@ -96,17 +97,14 @@ export const withinShare = () => {
 
 export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, withinShare)
 
-/** How large a body may be, in bytes. */
-const maxBodySize = ByteSize.kibibytes(64)
-const maxBodyBytes = ByteSize.toNumberUnsafe(maxBodySize)
-
 const jsonType = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
-/** Reads the body ahead of the endpoint, which then finds it read. */
-export const jsonBody: Layer.Layer<JsonBody> = Layer.succeed(
-  JsonBody,
-  Effect.fnUntraced(function* (handle) {
+/** Reads a body of up to that size ahead of the endpoint, which then finds it read. */
+const readJson = (maxBodySize: ByteSize.ByteSize, words: string) => {
+  const maxBodyBytes = ByteSize.toNumberUnsafe(maxBodySize)
+  const failTooLarge = fail("payload_too_large", words)
+  return Effect.fnUntraced(function* <A, E, R>(handle: Effect.Effect<A, E, R>) {
     const request = yield* HttpServerRequest.HttpServerRequest
     // What says that it is of another type is refused even if there is nothing of it.
     if (hasBody(request) || request.headers["content-type"] !== undefined) {
@@ -117,7 +115,10 @@ export const jsonBody: Layer.Layer<JsonBody> = Layer.succeed(
     }
     const bytes = yield* request.arrayBuffer.pipe(
       Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize),
-      Effect.catch(failUnread)
+      Effect.catch(
+        (error): Effect.Effect<never, Problem<"payload_too_large"> | InvalidProblem> =>
+          isTooLarge(error) ? failTooLarge : failUnread
+      )
     )
     yield* Effect.try({
       try: () => utf8.decode(bytes),
@@ -125,17 +126,23 @@ export const jsonBody: Layer.Layer<JsonBody> = Layer.succeed(
     }).pipe(Effect.catch(() => failInvalid([{ path: "body", message: "Expected valid UTF-8" }])))
     return yield* handle
   })
+}
+
+export const jsonBody: Layer.Layer<JsonBody> = Layer.succeed(
+  JsonBody,
+  readJson(ByteSize.kibibytes(64), "The body is larger than 64 KiB.")
 )
 
-/** A body that ends too early or arrives garbled is mostly answered to nobody: the client is gone. */
-const failUnread = (
-  error: HttpServerError.HttpServerError
-): Effect.Effect<never, Problem<"payload_too_large"> | InvalidProblem> =>
-  error.reason._tag === "RequestParseError" && error.reason.reason === "BodyTooLarge"
-    ? failTooLarge
-    : failInvalid([{ path: "body", message: "Expected a whole body" }])
+export const chatBody: Layer.Layer<ChatBody> = Layer.succeed(
+  ChatBody,
+  readJson(ByteSize.kibibytes(chatKibibytes), "The body is larger than 1 MiB.")
+)
 
-const failTooLarge = fail("payload_too_large", "The body is larger than 64 KiB.")
+const isTooLarge = ({ reason }: HttpServerError.HttpServerError): boolean =>
+  reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
+
+/** A body that ends too early or arrives garbled is mostly answered to nobody: the client is gone. */
+const failUnread = failInvalid([{ path: "body", message: "Expected a whole body" }])
 
 /** RFC 9112, section 6.3: a request has a body if one of these announces it. */
 const hasBody = (request: HttpServerRequest.HttpServerRequest): boolean =>

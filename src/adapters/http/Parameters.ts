@@ -1,6 +1,7 @@
 import { Effect, Schema, SchemaGetter, SchemaIssue } from "effect"
 import { ConversationId, TurnId } from "../../domain/model/Conversation.ts"
 import { TaskId } from "../../domain/model/Task.ts"
+import { isStorable } from "../../domain/model/Text.ts"
 import { IdempotencyKey } from "../../domain/model/Turn.ts"
 import { UserId } from "../../domain/model/User.ts"
 import { conversationId, cursors, idempotencyKey, turnId, userId } from "./Examples.ts"
@@ -20,6 +21,22 @@ export const UserIdParam = documentedText(
 
 export const ConversationIdParam = documentedText("A conversation", { format: "uuid" }, conversationId).pipe(
   Schema.decodeTo(ConversationId)
+)
+
+/** A chat of a front end, which may call it as it likes. */
+export const ChatIdParam = documentedText(
+  "A chat, by the id that the front end gave it: a conversation's id, or any other text",
+  { minLength: 1, maxLength: 255 },
+  conversationId
+).pipe(
+  Schema.decodeTo(
+    Schema.String.check(
+      Schema.makeFilter((text) => isStorable(text) && text.trim() !== "", {
+        expected: "well-formed Unicode without NUL characters, and not only white space"
+      }),
+      Schema.isBetweenCodePoints(1, 255, { expected: "1 to 255 characters (Unicode code points)" })
+    )
+  )
 )
 
 export const TurnIdParam = documentedText("A turn", { format: "uuid" }, turnId).pipe(Schema.decodeTo(TurnId))

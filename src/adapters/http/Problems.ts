@@ -205,7 +205,7 @@ export const LimitReached = codeSchema(
 export const PayloadTooLarge = codeSchema(
   "PayloadTooLarge",
   ["payload_too_large"],
-  "The body is larger than 64 KiB",
+  "The body is larger than it may be",
   {}
 )
 

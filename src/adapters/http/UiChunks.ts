@@ -135,7 +135,8 @@ export const makeUiChunks = (userId: UserId): ((event: TurnEvent) => ReadonlyArr
   const endWithReply = (body: string, turn_status: "completed" | "stopped"): void => {
     const { message, messageId, toolCalls, usage } = decodeReply(body)
     tellMissing(toolCalls)
-    if (!message.startsWith(shown)) resetStep()
+    // A call that was stopped has taken no effect.
+    if (!message.startsWith(shown) || [...asked].some((id) => !done.has(id))) resetStep()
     say(message.slice(shown.length))
     closeStep()
     const messageMetadata = { turn_status, message_id: messageId, usage: encodeUsage(usage) }

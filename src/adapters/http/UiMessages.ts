@@ -1,11 +1,12 @@
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- the digest is needed at once, without a promise
 import { hash } from "node:crypto"
 import { DateTime, Option, Schema } from "effect"
-import { ConversationId, type ToolCall, type TurnStatus } from "../../domain/model/Conversation.ts"
+import { ConversationId, type ToolCall } from "../../domain/model/Conversation.ts"
 import { IdempotencyKey } from "../../domain/model/Turn.ts"
 import type { UserId } from "../../domain/model/User.ts"
 import { toToolCall } from "../../domain/ToolCalls.ts"
 import type { StoredMessage } from "../../ports/ConversationRepo.ts"
+import type { UiMessage, UiPart } from "./UiBodies.ts"
 import { toolErrorText } from "./UiChunks.ts"
 
 const decodeConversationId = Schema.decodeOption(ConversationId)
@@ -29,51 +30,28 @@ export const conversationOfChat = (userId: UserId, chatId: string): Conversation
     )
   })
 
-const keyPrefix = "ui:"
-const fitsKey = /^[\x21-\x7e]{1,252}$/
+const keyPrefix = (conversationId: ConversationId): string => `ui:${conversationId}:`
+const fitsKey = /^[\x21-\x7e]{1,200}$/
 
-/** The key of the turn of a front end's message, by the id that the message has there; none of a message without an id. */
-export const keyOfMessage = (messageId: string | undefined): Option.Option<IdempotencyKey> => {
-  if (messageId === undefined || messageId === "") return Option.none()
+/**
+ * The key of the turn of a front end's message, by the id that the message has there, which is its own within its chat; none
+ * of a message without an id.
+ */
+export const keyOfMessage = (conversationId: ConversationId, messageId = ""): Option.Option<IdempotencyKey> => {
+  if (messageId === "") return Option.none()
   return Option.some(
-    IdempotencyKey.make(fitsKey.test(messageId) ? `${keyPrefix}${messageId}` : `ui-sha256:${hash("sha256", messageId)}`)
+    IdempotencyKey.make(
+      fitsKey.test(messageId)
+        ? `${keyPrefix(conversationId)}${messageId}`
+        : `ui-sha256:${conversationId}:${hash("sha256", messageId)}`
+    )
   )
 }
 
 /** The id by which a front end knows a message: the one that it has sent, so that what it sends again is the same turn. */
-const idOf = ({ id, idempotencyKey }: StoredMessage): string =>
-  idempotencyKey?.startsWith(keyPrefix) === true ? idempotencyKey.slice(keyPrefix.length) : id
-
-/** A part of a message as the AI SDK has it: those of its `UIMessagePart` that a turn comes to. */
-export type UiPart =
-  | { readonly type: "step-start" }
-  | { readonly type: "text"; readonly text: string; readonly state: "done" }
-  | {
-      readonly type: `tool-${string}`
-      readonly toolCallId: string
-      readonly state: "output-available"
-      readonly input: ToolCall["arguments"]
-      readonly output: ToolCall["result"]
-    }
-  | {
-      readonly type: `tool-${string}`
-      readonly toolCallId: string
-      readonly state: "output-error"
-      readonly input: ToolCall["arguments"]
-      readonly errorText: string
-    }
-
-/** A message as the AI SDK has it (`UIMessage`). */
-export interface UiMessage {
-  readonly id: string
-  readonly role: "user" | "assistant"
-  readonly metadata: {
-    readonly conversation_id: ConversationId
-    readonly turn_id: string
-    readonly turn_status: TurnStatus
-    readonly created_at: string
-  }
-  readonly parts: ReadonlyArray<UiPart>
+const idOf = (conversationId: ConversationId, { id, idempotencyKey }: StoredMessage): string => {
+  const prefix = keyPrefix(conversationId)
+  return idempotencyKey?.startsWith(prefix) === true ? idempotencyKey.slice(prefix.length) : id
 }
 
 const stepStart: UiPart = { type: "step-start" }
@@ -117,6 +95,11 @@ export const uiMessagesOf =
       const text = textParts(message.content)
       return [reply([...calls, ...(text.length === 0 ? [] : [stepStart, ...text])])]
     }
-    const asked: UiMessage = { id: idOf(message), role: "user", metadata, parts: textParts(message.content) }
+    const asked: UiMessage = {
+      id: idOf(conversationId, message),
+      role: "user",
+      metadata,
+      parts: textParts(message.content)
+    }
     return calls.length === 0 ? [asked] : [asked, reply(calls)]
   }

@@ -4,7 +4,7 @@ import { HttpClientRequest, HttpServer } from "effect/http"
 import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
 import { Api, Authorization } from "../../../src/adapters/http/Api.ts"
 import { handlers } from "../../../src/adapters/http/Handlers.ts"
-import { authorization, fairShare, jsonBody, validRequest } from "../../../src/adapters/http/Middleware.ts"
+import { authorization, chatBody, fairShare, jsonBody, validRequest } from "../../../src/adapters/http/Middleware.ts"
 import { ConversationId } from "../../../src/domain/model/Conversation.ts"
 import { TaskId } from "../../../src/domain/model/Task.ts"
 import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
@@ -24,7 +24,10 @@ const client = Effect.fnUntraced(function* (overrides: Overrides = {}, token = "
   const fakes = makeFakes(overrides)
   const context = yield* Layer.build(
     Layer.mergeAll(
-      handlers.pipe(Layer.provideMerge([authorization, fairShare, jsonBody, validRequest]), Layer.provide(fakes.layer)),
+      handlers.pipe(
+        Layer.provideMerge([authorization, chatBody, fairShare, jsonBody, validRequest]),
+        Layer.provide(fakes.layer)
+      ),
       HttpApiMiddleware.layerClient(Authorization, ({ next, request }) =>
         next(HttpClientRequest.bearerToken(request, token))
       ),
@@ -90,7 +93,7 @@ it.effect("messages, with the user's id among the arguments of their calls", () 
   Effect.gen(function* () {
     const { api, calls } = yield* client()
     const { data } = yield* api.conversations.messages({ params: ofConversation, query: { order: "desc", limit: 200 } })
-    const { calls: _, ...said } = message
+    const { calls: _, idempotencyKey: __, ...said } = message
     assert.deepStrictEqual(data, [
       {
         ...said,

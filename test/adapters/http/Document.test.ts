@@ -76,9 +76,12 @@ it.live("the document is OpenAPI 3.1, in which every operation has a name, a tag
       "listConversations",
       "listMessages",
       "listTasks",
+      "listUiMessages",
       "renameConversation",
+      "resumeUiMessage",
       "sendMessage",
       "sendMessageAlias",
+      "sendUiMessage",
       "stopTurn",
       "updateTask"
     ])
@@ -99,7 +102,7 @@ const problemsOf = ({ path, requestBody, operationId }: Described): Array<string
   if (requestBody !== undefined) {
     statuses.push("413", "415")
   }
-  if (path.endsWith("/chat")) {
+  if (/\/chat(?:\/ui)?$/.test(path)) {
     statuses.push("404", "409", "422", "429", "502")
   }
   if (operationId === "createTask") {
@@ -159,6 +162,7 @@ it.live("parameters are told with their bounds", () =>
       ["user_id", { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_-]{1,128}$" }],
       ["conversation_id", { type: "string", format: "uuid", minLength: 36, maxLength: 36 }],
       ["turn_id", { type: "string", format: "uuid", minLength: 36, maxLength: 36 }],
+      ["chat_id", { type: "string", minLength: 1, maxLength: 255 }],
       ["task_id", { type: "integer", format: "int32", minimum: 1, maximum: 2_147_483_647 }],
       ["status", { type: "string", enum: ["all", "pending", "completed"], default: "all" }],
       ["order", { type: "string", enum: ["asc", "desc"], default: "asc" }],
@@ -178,9 +182,10 @@ it.live("parameters are told with their bounds", () =>
       for (const parameter of parameters) {
         assert.strictEqual(parameter.required, parameter.in === "path")
         const maximum = operationId === "listConversations" ? 100 : 200
+        const usual = operationId === "listUiMessages" ? 200 : 50
         assert.deepStrictEqual(
           parameter.schema,
-          expected.get(parameter.name) ?? { type: "integer", format: "int32", minimum: 1, maximum, default: 50 },
+          expected.get(parameter.name) ?? { type: "integer", format: "int32", minimum: 1, maximum, default: usual },
           parameter.name
         )
       }
@@ -218,6 +223,26 @@ it.live("bodies are told with their bounds", () =>
         ]
       }
     }
+    const chatId = {
+      ...text("A chat, by the id that the front end gave it: a conversation's id, or any other text", 1, 255),
+      examples: ["019bd5b2-7100-7a61-9c0e-5d3f2b8a4e17"]
+    }
+    const anyText = { type: "string", maxLength: 1_048_576 }
+    const part = { type: "object", properties: { type: anyText, text: anyText }, required: ["type"] }
+    const messages = {
+      type: "array",
+      description: "Messages of the AI SDK (`UIMessage`). The text of the user's last one is what the agent is told.",
+      maxItems: 10_000,
+      items: {
+        type: "object",
+        properties: {
+          id: { ...anyText, description: "Sent again under this id, it is the same turn" },
+          role: { type: "string", enum: ["system", "user", "assistant"] },
+          parts: { type: "array", maxItems: 1_048_576, items: part }
+        },
+        required: ["role", "parts"]
+      }
+    }
     const title = text("What is to be done", 1, 255)
     const description = {
       anyOf: [{ type: "string", maxLength: 2000, description: "More about it" }, { type: "null" }]
@@ -225,6 +250,7 @@ it.live("bodies are told with their bounds", () =>
     assert.deepStrictEqual(properties, {
       sendMessage: message,
       sendMessageAlias: message,
+      sendUiMessage: { id: chatId, messages },
       renameConversation: { title: text("The new title", 1, 255) },
       createTask: { title, description },
       updateTask: { title, description, completed: { type: "boolean" } }

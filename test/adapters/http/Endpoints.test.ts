@@ -33,16 +33,25 @@ const pathOf = (endpoint: Endpoint, userId: string, conversationId: string = con
     .replace(":user_id", userId)
     .replace(":conversation_id", conversationId)
     .replace(":task_id", taskId)
+    .replace(":chat_id", "chat")
     .replace(":turn_id", turnId)
 
-/** Bodies that fit, for those endpoints that take one. */
-const bodyOf = (endpoint: Endpoint) => (endpoint.hasBody ? { body: '{"message":"Hello","title":"Milk"}' } : {})
+/** A body that fits every endpoint that takes one. */
+const anyBody =
+  '{"message":"Hello","title":"Milk","id":"chat","messages":[{"role":"user","parts":[{"type":"text","text":"Hello"}]}]}'
+const bodyOf = (endpoint: Endpoint) => (endpoint.hasBody ? { body: anyBody } : {})
+
+const isChat = ({ path }: Endpoint) => path.endsWith("/chat/ui")
+/** How often what is behind the adapter is asked: a turn is begun, and then followed. */
+const callsOf = (endpoint: Endpoint) => (isChat(endpoint) ? 2 : 1)
 
 it("the endpoints are those that are promised, and all but the health checks are a user's", () => {
   assert.deepStrictEqual(endpoints.map(({ name }) => name).sort(), [
     "DELETE /api/v1/users/:user_id/conversations/:conversation_id",
     "DELETE /api/v1/users/:user_id/data",
     "DELETE /api/v1/users/:user_id/tasks/:task_id",
+    "GET /api/v1/users/:user_id/chat/ui/:chat_id/messages",
+    "GET /api/v1/users/:user_id/chat/ui/:chat_id/stream",
     "GET /api/v1/users/:user_id/conversations",
     "GET /api/v1/users/:user_id/conversations/:conversation_id",
     "GET /api/v1/users/:user_id/conversations/:conversation_id/messages",
@@ -56,6 +65,7 @@ it("the endpoints are those that are promised, and all but the health checks are
     "PATCH /api/v1/users/:user_id/tasks/:task_id",
     "POST /api/:user_id/chat",
     "POST /api/v1/users/:user_id/chat",
+    "POST /api/v1/users/:user_id/chat/ui",
     "POST /api/v1/users/:user_id/tasks",
     "POST /api/v1/users/:user_id/turns/:turn_id/stop"
   ])
@@ -80,7 +90,7 @@ describe.each(owned)("$name", (endpoint) => {
       const server = yield* serveFakes()
       const response = yield* server.fetch(endpoint.method, pathOf(endpoint, "ada_1-A"), bodyOf(endpoint))
       assert.include([200, 201, 204], response.status)
-      assert.strictEqual(server.calls.length, 1)
+      assert.strictEqual(server.calls.length, callsOf(endpoint))
     })
   )
 
@@ -224,7 +234,7 @@ describe.each(owned)("$name", (endpoint) => {
     Effect.gen(function* () {
       const down = () => Effect.fail(new StorageUnavailable({ operation: "any" }))
       const server = yield* serveFakes({
-        chat: { send: down },
+        chat: { send: down, open: down },
         feed: { follow: () => Stream.fromEffect(down()), stop: down },
         repo: { list: down, get: down, rename: down, remove: down, messages: down, turn: down, eraseUser: down },
         tasks: { add: down, list: down, get: down, update: down, remove: down }
@@ -248,37 +258,44 @@ describe.each(owned)("$name", (endpoint) => {
 describe.each(owned.filter(({ hasBody }) => hasBody))("the body of $name", (endpoint) => {
   const path = pathOf(endpoint, "ada_1-A")
 
-  it.live("is at most 64 KiB, announced or not", () =>
+  const [kibibytes, words] = isChat(endpoint) ? [1024, "1 MiB"] : [64, "64 KiB"]
+
+  it.live(`is at most ${words}, announced or not`, () =>
     Effect.gen(function* () {
       const server = yield* serveFakes()
-      const fitting = `{"message":"Hello","title":"Milk","more":"${"x".repeat(64 * 1024 - 44)}"}`
-      assert.strictEqual(fitting.length, 64 * 1024)
-      const expected = problemJson(413, "payload_too_large", "The body is too large", "The body is larger than 64 KiB.")
+      const fitting = `{"more":"${"x".repeat(kibibytes * 1024 - 10 - anyBody.length)}",${anyBody.slice(1)}`
+      assert.strictEqual(fitting.length, kibibytes * 1024)
+      const expected = problemJson(
+        413,
+        "payload_too_large",
+        "The body is too large",
+        `The body is larger than ${words}.`
+      )
       const streamed = (text: string) => new Blob([text]).stream()
       for (const body of [fitting, streamed(fitting)]) {
         const response = yield* server.fetch(endpoint.method, path, { body })
         assert.include([200, 201], response.status)
       }
-      assert.strictEqual(server.calls.length, 2)
+      assert.strictEqual(server.calls.length, 2 * callsOf(endpoint))
       for (const body of [
         `${fitting} `,
         streamed(`${fitting} `),
-        "x".repeat(70 * 1024),
-        streamed("x".repeat(70 * 1024))
+        "x".repeat((kibibytes + 6) * 1024),
+        streamed("x".repeat((kibibytes + 6) * 1024))
       ]) {
         const response = yield* server.fetch(endpoint.method, path, { body })
         assert.strictEqual(response.status, 413)
         assert.strictEqual(response.headers["content-type"], "application/problem+json")
         assert.deepStrictEqual(response.json(), expected)
       }
-      assert.strictEqual(server.calls.length, 2)
+      assert.strictEqual(server.calls.length, 2 * callsOf(endpoint))
     })
   )
 
   it.live("is declared as JSON", () =>
     Effect.gen(function* () {
       const server = yield* serveFakes()
-      const { body } = { body: '{"message":"Hello","title":"Milk"}' }
+      const { body } = { body: anyBody }
       for (const type of [
         "application/json",
         "Application/JSON; charset=utf-8",

@@ -263,6 +263,8 @@ describe("the chunks of a turn", () => {
       metadata: { ...ended, turn_status: "stopped" },
       parts: [stepStart, said("It is")]
     })
+    const inCall = await shown(placed([begun, text("It is"), asked(call), stopped]))
+    assert.deepStrictEqual(inCall.parts, [stepStart, said("It is")])
     assert.deepInclude([...chunksOf(placed([begun, stopped]))], { type: "abort", reason: "The turn was stopped." })
   })
 

@@ -30,13 +30,13 @@ describe("the conversation of a chat", () => {
 
 describe("the key of a message", () => {
   it("is its id, or stands for it", () => {
-    const key = (id: string | undefined) => Option.getOrNull(keyOfMessage(id))
+    const key = (id: string | undefined) => Option.getOrNull(keyOfMessage(conversation.id, id))
     assert.isNull(key(undefined))
     assert.isNull(key(""))
-    assert.strictEqual(key("gZ3-x_!"), "ui:gZ3-x_!")
-    assert.strictEqual(key("x".repeat(252)), `ui:${"x".repeat(252)}`)
-    const odd = ["x".repeat(253), "two words", "caf\u00e9", "a\nb", "\u{1f600}", " x"].map(key)
-    for (const made of odd) assert.match(made ?? "", /^ui-sha256:[0-9a-f]{64}$/)
+    assert.strictEqual(key("gZ3-x_!"), `ui:${conversation.id}:gZ3-x_!`)
+    assert.strictEqual(key("x".repeat(200)), `ui:${conversation.id}:${"x".repeat(200)}`)
+    const odd = ["x".repeat(201), "two words", "caf\u00e9", "a\nb", "\u{1f600}", " x"].map(key)
+    for (const made of odd) assert.match(made ?? "", /^ui-sha256:7c9e6679-7425-40de-944b-e07fc1f90ae7:[0-9a-f]{64}$/)
     assert.strictEqual(new Set(odd).size, odd.length)
   })
 })
@@ -74,9 +74,14 @@ describe("stored messages", () => {
 
   it("have the ids that the front end gave them", () => {
     const idUnder = (key: string) => toMessages({ ...asked, idempotencyKey: IdempotencyKey.make(key) })[0]?.id
-    assert.strictEqual(idUnder("ui:gZ3"), "gZ3")
+    assert.strictEqual(idUnder(`ui:${conversation.id}:gZ3`), "gZ3")
     assert.strictEqual(idUnder("buy-groceries-1"), message.id)
-    assert.strictEqual(toMessages({ ...message, idempotencyKey: IdempotencyKey.make("ui:gZ3") })[0]?.id, turnId)
+    assert.strictEqual(
+      toMessages({ ...message, idempotencyKey: IdempotencyKey.make(`ui:${conversation.id}:gZ3`) })[0]?.id,
+      turnId
+    )
+    assert.strictEqual(idUnder(`ui-sha256:${conversation.id}:00`), message.id)
+    assert.strictEqual(idUnder(`ui:${turnId}:gZ3`), message.id)
   })
 
   it("show the calls step by step, and those of a turn that has no reply", async () => {

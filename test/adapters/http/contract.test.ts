@@ -7,7 +7,7 @@ import { Effect, Exit, Option, Predicate, Schema } from "effect"
 import { HttpApi, HttpApiSchema } from "effect/http-api"
 import openapiTS, { astToString } from "openapi-typescript"
 import { Api } from "../../../src/adapters/http/Api.ts"
-import { answers, requests, userId, wrong } from "../../../src/adapters/http/Examples.ts"
+import { answers, requests, uiMessageId, userId, wrong } from "../../../src/adapters/http/Examples.ts"
 import { serveFakes } from "../../support/http.ts"
 import { temporaryFolder } from "../../support/service.ts"
 import { json, misfit, type Operation, operations, type Shown } from "./contract/document.ts"
@@ -136,9 +136,9 @@ describe.each(operations)("$id", (operation) => {
     for (const shown of operation.requests) {
       fits(shown, known?.request ?? [], at(shown.name))
     }
-    assert.strictEqual(operation.streams.length, /\/(?:chat|events)$/.test(operation.path) ? 1 : 0)
+    assert.strictEqual(operation.streams.length, /\/(?:chat|ui|events|stream)$/.test(operation.path) ? 1 : 0)
     for (const { status, types, codes, shown } of operation.responses) {
-      const silent = status === 204 || (status === 200 && operation.path.endsWith("/events"))
+      const silent = status === 204 || (status === 200 && /\/(?:ui|events|stream)$/.test(operation.path))
       assert.strictEqual(types.length, silent ? 0 : 1)
       assert.strictEqual(shown.length > 0, !silent, at(String(status)))
       assert.sameMembers(
@@ -440,6 +440,27 @@ it.live("the generated client can do all that the service offers, and nothing su
       )
       const removed = await client.DELETE("/api/v1/users/{user_id}/tasks/{task_id}", { params: ofTask })
       assert.strictEqual(removed.response.status, 204)
+
+      const [asked] = requests.ui.NewChat.value.messages
+      const ui = await client.POST("/api/v1/users/{user_id}/chat/ui", {
+        params: { path },
+        body: { id: requests.ui.NewChat.value.id, messages: [{ ...asked, parts: [...asked.parts] }] },
+        parseAs: "text"
+      })
+      assert.match(dataOf(ui), /"type":"finish"/)
+      const chat = { params: { path: { ...path, chat_id: requests.ui.NewChat.value.id } } }
+      assert.strictEqual(
+        (await client.GET("/api/v1/users/{user_id}/chat/ui/{chat_id}/stream", chat)).response.status,
+        204
+      )
+      const shown = await client.GET("/api/v1/users/{user_id}/chat/ui/{chat_id}/messages", chat)
+      assert.deepStrictEqual(
+        dataOf(shown).data.map(({ id, role }) => [id === uiMessageId, role]),
+        [
+          [true, "user"],
+          [false, "assistant"]
+        ]
+      )
 
       const erased = await client.DELETE("/api/v1/users/{user_id}/data", { params: { path } })
       assert.strictEqual(erased.response.status, 204)

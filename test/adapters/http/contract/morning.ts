@@ -1,5 +1,13 @@
-import { Effect, Redacted, Schema, Stream } from "effect"
-import { answers, conversationId, turnId, userId, type Wrong } from "../../../../src/adapters/http/Examples.ts"
+import { Effect, Option, Redacted, Schema, Stream } from "effect"
+import {
+  answers,
+  conversationId,
+  turnId,
+  uiMessageId,
+  userId,
+  type Wrong
+} from "../../../../src/adapters/http/Examples.ts"
+import { keyOfMessage } from "../../../../src/adapters/http/UiMessages.ts"
 import { Conversation, Message, type ToolCall, TurnId } from "../../../../src/domain/model/Conversation.ts"
 import {
   ConversationBusy,
@@ -47,9 +55,12 @@ const toStoredCalls = (calls: ReadonlyArray<ToolCall>) =>
     result: encodeText(result)
   }))
 
+/** That of the message when it comes from a front end made with the AI SDK. */
+const idempotencyKey = Option.getOrNull(keyOfMessage(conversation.id, uiMessageId))
+
 const toStored = (encoded: typeof Message.Encoded): StoredMessage => {
   const { toolCalls, ...message } = toMessage(encoded)
-  return { ...message, idempotencyKey: null, calls: toStoredCalls(toolCalls) }
+  return { ...message, idempotencyKey, calls: toStoredCalls(toolCalls) }
 }
 
 const storedTurn = (userId: UserId): StoredTurn => ({
@@ -111,7 +122,10 @@ export const asPlanned: Overrides = {
     get: () => Effect.succeed(conversation),
     rename: (_user, _id, title) => Effect.succeed({ ...conversation, title }),
     remove: () => Effect.void,
-    messages: () => Effect.succeed({ items: answers.messages.Messages.value.data.map(toStored), hasMore: true }),
+    messages: (_user, _id, { order }) => {
+      const items = answers.messages.Messages.value.data.map(toStored)
+      return Effect.succeed({ items: order === "asc" ? items : items.toReversed(), hasMore: true })
+    },
     turn: (user) => Effect.succeed(storedTurn(user)),
     eraseUser: () => Effect.void,
     check: Effect.void
@@ -150,7 +164,7 @@ const nothingBut = (effect: Effect.Effect<never, StorageUnavailable>): Overrides
 
 const notSent = (error: Effect.Error<ReturnType<NonNullable<NonNullable<Overrides["chat"]>["send"]>>>): Overrides => ({
   auth,
-  chat: { send: () => Effect.fail(error) }
+  chat: { send: () => Effect.fail(error), open: () => Effect.fail(error) }
 })
 
 const turnFailed = (failure: Failure, retryable: boolean) =>
@@ -181,12 +195,14 @@ export interface Mishap {
 export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap } = {
   InvalidUserId: { parameters: { user_id: "demo.user" } },
   InvalidConversationId: { parameters: { conversation_id: conversationId.slice(1) } },
+  InvalidChatId: { parameters: { chat_id: "a".repeat(256) } },
   InvalidTurnId: { parameters: { turn_id: turnId.slice(1) } },
   InvalidEventId: { headers: { "last-event-id": "1.2" } },
   InvalidTaskId: { parameters: { task_id: "one" } },
   InvalidLimit: { parameters: { limit: "201" } },
   InvalidConversationLimit: { parameters: { limit: "101" } },
   InvalidMessage: { body: '{"message":" "}' },
+  InvalidUiMessage: { body: '{"id":"chat","messages":[]}' },
   InvalidTitle: { body: '{"title":""}' },
   InvalidPatch: { body: "{}" },
   NoToken: { headers: { authorization: "" } },
@@ -195,7 +211,7 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
   NoSuchConversation: {
     fakes: {
       auth,
-      chat: { send: () => noConversation },
+      chat: { send: () => noConversation, open: () => noConversation },
       repo: {
         get: () => noConversation,
         rename: () => noConversation,
@@ -211,6 +227,7 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
   ConversationBusy: { fakes: notSent(new ConversationBusy({ retryAfterMillis: 5000 })) },
   TurnInProgress: { fakes: notSent(new TurnInProgress({ retryAfterMillis: 5000 })) },
   PayloadTooLarge: { body: `{"message":"${"a".repeat(64 * 1024)}"}` },
+  ChatTooLarge: { body: `{"id":"${"a".repeat(1024 * 1024)}"}` },
   UnsupportedMediaType: { headers: { "content-type": "text/plain" } },
   IdempotencyKeyReused: { fakes: notSent(new IdempotencyKeyReused()) },
   TooManyConversations: { fakes: notSent(new TooManyConversations({ limit: 10_000 })) },

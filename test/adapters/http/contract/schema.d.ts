@@ -42,6 +42,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/users/{user_id}/chat/ui": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message from a front end made with the AI SDK
+         * @description What `useChat` sends, and how it is answered. The chat is the conversation of its id, which is started when there is none. Only the user's last message counts; its id makes it safe to be sent again, as an `Idempotency-Key` would, so that `regenerate` goes on with a turn that failed.
+         */
+        post: operations["sendUiMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user_id}/chat/ui/{chat_id}/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The turn of a chat that runs, from its beginning
+         * @description For a front end that was reloaded or has lost its connection: where `useChat` looks for it.
+         */
+        get: operations["resumeUiMessage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user_id}/chat/ui/{chat_id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A chat's messages as the AI SDK has them
+         * @description The newest of them, the oldest of those first: `data` is what `useChat` begins with. The next page is what came before. A chat in which nothing was said has none.
+         */
+        get: operations["listUiMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/{user_id}/turns/{turn_id}": {
         parameters: {
             query?: never;
@@ -395,7 +455,7 @@ export interface components {
                 code: "unsupported_media_type";
             };
         };
-        /** @description The body is larger than 64 KiB */
+        /** @description The body is larger than it may be */
         PayloadTooLarge: {
             /** @enum {string} */
             type: "urn:turnkeeper:problem:payload_too_large";
@@ -542,6 +602,54 @@ export interface components {
                 /** @enum {boolean} */
                 stopped?: true;
             } | null;
+        };
+        UiMessagePage: {
+            data: components["schemas"]["UiMessage"][];
+            has_more: boolean;
+            next_cursor: string | null;
+        };
+        /** @description What was said, as the AI SDK has it */
+        UiMessage: {
+            /** @description The id that the front end gave a message of the user's, or that the stream gave a reply */
+            id: string;
+            /** @enum {string} */
+            role: "user" | "assistant";
+            metadata: {
+                /** Format: uuid */
+                conversation_id: string;
+                /** Format: uuid */
+                turn_id: string;
+                /** @enum {string} */
+                turn_status: "running" | "completed" | "failed" | "stopped";
+                /** Format: date-time */
+                created_at: string;
+            };
+            parts: ({
+                /** @enum {string} */
+                type: "step-start";
+            } | {
+                /** @enum {string} */
+                type: "text";
+                text: string;
+                /** @enum {string} */
+                state: "done";
+            } | {
+                /** @description `tool-` and the tool's name */
+                type: string;
+                toolCallId: string;
+                input: Record<string, never>;
+                /** @enum {string} */
+                state: "output-available";
+                output: Record<string, never>;
+            } | {
+                /** @description `tool-` and the tool's name */
+                type: string;
+                toolCallId: string;
+                input: Record<string, never>;
+                /** @enum {string} */
+                state: "output-error";
+                errorText: string;
+            })[];
         };
         /** @description The turn failed; the tool calls that did take effect are listed */
         TurnFailed: {
@@ -771,7 +879,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Conflict"];
                 };
             };
-            /** @description The body is larger than 64 KiB */
+            /** @description The body is larger than it may be */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -965,7 +1073,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Conflict"];
                 };
             };
-            /** @description The body is larger than 64 KiB */
+            /** @description The body is larger than it may be */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1038,6 +1146,413 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["TurnFailed"];
+                };
+            };
+            /** @description The database or the key server is out of reach, or this instance is shutting down */
+            503: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    sendUiMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes it safe to send the request again: 1 to 255 visible ASCII characters, bare or quoted
+                 * @example buy-groceries-1
+                 */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /**
+                 * @description The user whose token is sent
+                 * @example demo
+                 */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * @description A chat, by the id that the front end gave it: a conversation's id, or any other text
+                     * @example 019bd5b2-7100-7a61-9c0e-5d3f2b8a4e17
+                     */
+                    id: string;
+                    /** @description Messages of the AI SDK (`UIMessage`). The text of the user's last one is what the agent is told. */
+                    messages: {
+                        /** @description Sent again under this id, it is the same turn */
+                        id?: string;
+                        /** @enum {string} */
+                        role: "system" | "user" | "assistant";
+                        parts: {
+                            type: string;
+                            text?: string;
+                        }[];
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description The AI SDK's UI message stream, protocol v1 (https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol): server-sent events whose data are chunks, and `[DONE]` at the end. The message has the turn's id, and metadata: `conversation_id`, `turn_id`, `turn_status`, `message_id`, `usage`, and `failure` of a turn that failed, which ends with an `error`. `reset-step` takes back what holds no longer. Of a turn that was stopped the `finishReason` is `interrupted`. When the connection is lost the turn goes on. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request does not fit its schema, or is not JSON */
+            400: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /** @description No token, or one that is unknown, expired, revoked or malformed */
+            401: {
+                headers: {
+                    /**
+                     * @description By what a client may authenticate, and what was wrong with its token
+                     * @example Bearer
+                     */
+                    "www-authenticate": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unauthorized"];
+                };
+            };
+            /** @description The path's user is not the token's user */
+            403: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Forbidden"];
+                };
+            };
+            /** @description This user has no such conversation, turn or task */
+            404: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFound"];
+                };
+            };
+            /** @description Another turn of this conversation, or the turn under this key, is running */
+            409: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Conflict"];
+                };
+            };
+            /** @description The body is larger than it may be */
+            413: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLarge"];
+                };
+            };
+            /** @description The body is not `application/json` */
+            415: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaType"];
+                };
+            };
+            /** @description This `Idempotency-Key` was used with another body | The user has as many conversations or tasks as may be; deleting one makes room */
+            422: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReused"] | components["schemas"]["LimitReached"];
+                };
+            };
+            /** @description The user has begun too many turns within a minute, or has too many of them running */
+            429: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    /**
+                     * @description How many turns (`q`) may be begun in how many seconds (`w`), or may run at once (`qu`)
+                     * @example "turns";q=60;w=60
+                     */
+                    "ratelimit-policy": string;
+                    /**
+                     * @description How many of them are left (`r`), and after how many seconds there is one again (`t`), if that is known
+                     * @example "turns";r=0;t=5
+                     */
+                    ratelimit: string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RateLimited"];
+                };
+            };
+            /** @description A bug; nothing more is told */
+            500: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Internal"];
+                };
+            };
+            /** @description The turn failed; the tool calls that did take effect are listed */
+            502: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TurnFailed"];
+                };
+            };
+            /** @description The database or the key server is out of reach, or this instance is shutting down */
+            503: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    resumeUiMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The user whose token is sent
+                 * @example demo
+                 */
+                user_id: string;
+                /**
+                 * @description A chat, by the id that the front end gave it: a conversation's id, or any other text
+                 * @example 019bd5b2-7100-7a61-9c0e-5d3f2b8a4e17
+                 */
+                chat_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The AI SDK's UI message stream, protocol v1 (https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol): server-sent events whose data are chunks, and `[DONE]` at the end. The message has the turn's id, and metadata: `conversation_id`, `turn_id`, `turn_status`, `message_id`, `usage`, and `failure` of a turn that failed, which ends with an `error`. `reset-step` takes back what holds no longer. Of a turn that was stopped the `finishReason` is `interrupted`. When the connection is lost the turn goes on. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Nothing runs in this chat */
+            204: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request does not fit its schema, or is not JSON */
+            400: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /** @description No token, or one that is unknown, expired, revoked or malformed */
+            401: {
+                headers: {
+                    /**
+                     * @description By what a client may authenticate, and what was wrong with its token
+                     * @example Bearer
+                     */
+                    "www-authenticate": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unauthorized"];
+                };
+            };
+            /** @description The path's user is not the token's user */
+            403: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Forbidden"];
+                };
+            };
+            /** @description A bug; nothing more is told */
+            500: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Internal"];
+                };
+            };
+            /** @description The database or the key server is out of reach, or this instance is shutting down */
+            503: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    listUiMessages: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many entries the page may have at most
+                 * @example 2
+                 */
+                limit?: number;
+                /**
+                 * @description A place in the list: `after` takes what `next_cursor` gave
+                 * @example eyJzZXEiOjJ9
+                 */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The user whose token is sent
+                 * @example demo
+                 */
+                user_id: string;
+                /**
+                 * @description A chat, by the id that the front end gave it: a conversation's id, or any other text
+                 * @example 019bd5b2-7100-7a61-9c0e-5d3f2b8a4e17
+                 */
+                chat_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list; `next_cursor` is where the next one begins, if there is one */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UiMessagePage"];
+                };
+            };
+            /** @description The request does not fit its schema, or is not JSON */
+            400: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /** @description No token, or one that is unknown, expired, revoked or malformed */
+            401: {
+                headers: {
+                    /**
+                     * @description By what a client may authenticate, and what was wrong with its token
+                     * @example Bearer
+                     */
+                    "www-authenticate": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unauthorized"];
+                };
+            };
+            /** @description The path's user is not the token's user */
+            403: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Forbidden"];
+                };
+            };
+            /** @description A bug; nothing more is told */
+            500: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Internal"];
                 };
             };
             /** @description The database or the key server is out of reach, or this instance is shutting down */
@@ -1751,7 +2266,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["NotFound"];
                 };
             };
-            /** @description The body is larger than 64 KiB */
+            /** @description The body is larger than it may be */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2092,7 +2607,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Forbidden"];
                 };
             };
-            /** @description The body is larger than 64 KiB */
+            /** @description The body is larger than it may be */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2435,7 +2950,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["NotFound"];
                 };
             };
-            /** @description The body is larger than 64 KiB */
+            /** @description The body is larger than it may be */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
