@@ -2,7 +2,7 @@ import { Cause, Effect, Option, Schema } from "effect"
 import { shuttingDownWords } from "../../src/adapters/http/Problems.ts"
 import { faults, type ModelRequest, type Reply, replies } from "../support/model-server.ts"
 import { type Answer, http } from "../support/service.ts"
-import { toldByEvents } from "./watched.ts"
+import { isStream, resumedWrongly, someEvent, toldByEvents } from "./watched.ts"
 
 /** A user, and what gives access as that user. */
 export interface ChaosUser {
@@ -115,6 +115,8 @@ export class Clients {
   readonly logs: () => string
   /** How many answers came as streams of events. */
   watched = 0
+  /** How many of these were asked for again from some place on. */
+  resumed = 0
   working = true
   /** The addresses of instances that have said that they are shutting down. */
   private readonly leaving = new Set<string>()
@@ -181,7 +183,12 @@ export class Clients {
         // Every third request watches.
         ...(this.dice(3) === 0 && { accept: "text/event-stream" })
       }).pipe(
-        Effect.map((received) => this.told(entry, received)),
+        Effect.flatMap((received) => {
+          const answer = this.told(entry, received)
+          return answer?.status === 200 && isStream(received) && this.dice(4) === 0
+            ? Effect.as(this.resume(entry, received.text, String(answer.json.turn_id)), answer)
+            : Effect.succeed(answer)
+        }),
         Effect.tap((answer) =>
           Effect.sync(() => {
             if (answer?.status === 503 && answer.json.detail === shuttingDownWords) this.leaving.add(address)
@@ -202,6 +209,25 @@ export class Clients {
         })
       )
     })
+  }
+
+  /** Asks any instance for what came behind some event, as if the connection had been lost there. */
+  private resume(entry: Entry, text: string, turnId: string): Effect.Effect<void> {
+    const after = someEvent(text, this.dice)
+    const addresses = this.addresses()
+    const address = addresses[this.dice(addresses.length)]
+    if (after === undefined || address === undefined) return Effect.void
+    const url = `${address}/api/v1/users/${entry.user}/turns/${turnId}/events`
+    return http("GET", url, entry.token, undefined, { "last-event-id": after }).pipe(
+      Effect.tap((resumed) => {
+        const breach = resumedWrongly(text, after, resumed)
+        if (breach !== undefined) this.broken.push(`${entry.key} of ${entry.user} was ${breach}`)
+        if (isStream(resumed)) this.resumed++
+        return Effect.void
+      }),
+      Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.void }),
+      Effect.ignoreCause
+    )
   }
 
   /** What an answer says, be it as a stream of events; nothing where that was cut. */

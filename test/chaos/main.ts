@@ -464,6 +464,7 @@ const run = Effect.gen(function* () {
   )
   yield* count("conversations that went on at the end", last.size)
   yield* count("answers that came as streams of events", clients.watched)
+  yield* count("of these asked for again from some place on", clients.resumed)
   // What was answered is answered again, byte for byte, by any instance.
   yield* askAgain(clients)
 
