@@ -21,6 +21,11 @@ if (unknown.length > 0) {
 
 const folder = dirname(require.resolve(`@effect/tsgo-${process.platform}-${process.arch}/package.json`))
 const compiler = join(folder, "lib", process.platform === "win32" ? "tsc.exe" : "tsc")
-const { error, status } = spawnSync(compiler, ["--project", ".", ...process.argv.slice(2)], { stdio: "inherit" })
-if (error) throw error
-process.exit(status ?? 1)
+// What runs in the browser is a project of its own.
+let failed = false
+for (const project of [".", "src/adapters/http/page"]) {
+  const { error, status } = spawnSync(compiler, ["--project", project, ...process.argv.slice(2)], { stdio: "inherit" })
+  if (error) throw error
+  failed ||= status !== 0
+}
+process.exit(failed ? 1 : 0)

@@ -10,6 +10,7 @@ export const print = (config: AppConfig, address: string, demo: Option.Option<De
       "",
       `  turnkeeper listens on ${url}`,
       "",
+      `  page          ${url}/`,
       `  API document  ${url}/openapi.json`,
       `  reference     ${url}/docs`,
       `  database      ${

@@ -100,7 +100,9 @@ const toNames = (text: string): Names =>
 const decodeNames = Schema.decodeUnknownSync(Names)
 
 const isAlgorithm = (name: string): name is JwtAuth.Algorithm => isOneOfThem(name)
-const isLoopback = (host: string): boolean => host === "localhost" || host === "[::1]" || host.startsWith("127.")
+/** Whether a host name or address is that of this machine itself, to which nobody else has a way. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "[::1]" || host === "::1" || host.startsWith("127.")
 const isOneOfThem = Schema.is(JwtAuth.Algorithm)
 
 /** A list such as "a, b", each of whose entries must be as expected. */

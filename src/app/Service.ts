@@ -3,6 +3,7 @@ import { HttpServer } from "effect/http"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import * as BetterAuth from "../adapters/better-auth/BetterAuth.ts"
 import { Readiness } from "../adapters/http/Handlers.ts"
+import { LocalSession } from "../adapters/http/Page.ts"
 import * as Http from "../adapters/http/Server.ts"
 import * as JwtAuth from "../adapters/jwt/JwtAuth.ts"
 import * as OfflineModel from "../adapters/offline/OfflineModel.ts"
@@ -21,7 +22,7 @@ import * as Turns from "../domain/Turns.ts"
 import { Auth } from "../ports/Auth.ts"
 import { ConversationRepo } from "../ports/ConversationRepo.ts"
 import * as Banner from "./Banner.ts"
-import type { AppConfig } from "./Config.ts"
+import { type AppConfig, isLoopback } from "./Config.ts"
 
 /** The session of the demo user, where the database is embedded. */
 class Demo extends Context.Service<Demo, Option.Option<BetterAuth.DemoSession>>()("turnkeeper/app/Service/Demo") {}
@@ -46,6 +47,7 @@ export const serve = (config: AppConfig) => {
     corsOrigins: config.corsOrigins,
     gracefulShutdownTimeout: "10 seconds"
   }).pipe(
+    Layer.provide(isLoopback(config.host) ? signedIn : Layer.empty),
     Layer.provide(
       Layer.effect(
         Readiness,
@@ -77,6 +79,12 @@ const draining = Layer.effectDiscard(
     const { announce, awaitGone } = yield* Http.Farewell
     yield* Effect.addFinalizer(() => Effect.andThen(announce, Effect.andThen(turns.drain, awaitGone)))
   })
+)
+
+/** On the machine of whoever tries the service, the page is signed in as the demo user. */
+const signedIn = Layer.effect(
+  LocalSession,
+  Effect.map(Demo, (demo) => Option.map(demo, ({ name, token, userId }) => ({ id: userId, name, token })))
 )
 
 /** The embedded database has no other instance: whatever is still running there was left behind by the last start. */

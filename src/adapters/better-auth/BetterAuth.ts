@@ -122,6 +122,7 @@ export const requireTables = (
 /** A user and the token of a session of theirs. */
 export interface DemoSession {
   readonly userId: UserId
+  readonly name: string
   readonly token: string
 }
 
@@ -135,6 +136,7 @@ export const createDemoSession: Effect.Effect<DemoSession, SqlError.SqlError, Sq
   function* () {
     const sql = yield* SqlClient.SqlClient
     const userId = UserId.make("demo")
+    const name = "Demo"
     yield* sql`create table if not exists "user" (
       id text primary key, name text not null, email text not null unique, "emailVerified" boolean not null, image text,
       "createdAt" timestamptz not null default now(), "updatedAt" timestamptz not null default now()
@@ -146,14 +148,14 @@ export const createDemoSession: Effect.Effect<DemoSession, SqlError.SqlError, Sq
     )`
     yield* sql`create index if not exists "session_userId_idx" on session ("userId")`
     yield* sql`insert into "user" (id, name, email, "emailVerified")
-      values (${userId}, 'Demo', 'demo@example.com', true) on conflict (id) do nothing`
+      values (${userId}, ${name}, 'demo@example.com', true) on conflict (id) do nothing`
     yield* sql`insert into session (id, "expiresAt", token, "userId")
       values ('demo', now() + interval '100 years', ${randomBytes(16).toString("hex")}, ${userId})
       on conflict (id) do nothing`
     const [{ token }] = yield* Effect.flatMap(sql`select token from session where id = 'demo'`, decodeToken).pipe(
       Effect.catchTag("SchemaError", Effect.die)
     )
-    return { userId, token }
+    return { userId, name, token }
   }
 )
 

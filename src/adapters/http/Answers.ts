@@ -12,6 +12,7 @@ import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { AllowedOrigins, crossOrigin, guardHeaders } from "./Headers.ts"
 import { legible } from "./Legible.ts"
+import { assetPath, pagePath } from "./Page.ts"
 import { givenTwice, type InvalidValue, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 
 /** Paths are matched as they are written. */
@@ -74,8 +75,7 @@ const methodTable = () => {
       table.on(endpoint.method, `/${endpoint.path.slice(1)}`, true)
     }
   })
-  table.on("GET", documentPath, true)
-  table.on("GET", docsPath, true)
+  for (const path of [documentPath, docsPath, pagePath, assetPath] as const) table.on("GET", path, true)
   return (url: string): ReadonlyArray<string> =>
     [...methods]
       .filter((method) => table.find(method, url) !== undefined)

@@ -8,6 +8,7 @@ import { handlers } from "./Handlers.ts"
 import { AllowedOrigins, contentPolicy } from "./Headers.ts"
 import { authorization, chatBody, fairShare, jsonBody, validRequest } from "./Middleware.ts"
 import { makeNodeServer } from "./NodeServer.ts"
+import { page } from "./Page.ts"
 
 /** What the documentation page may load: itself. */
 const docsPolicy = [
@@ -18,8 +19,8 @@ const docsPolicy = [
   "connect-src 'self'"
 ].join("; ")
 
-/** The page is two megabytes of script, which are read when somebody asks for it. */
-const page = Layer.effectDiscard(
+/** The reference is two megabytes of script, which are read when somebody asks for it. */
+const reference = Layer.effectDiscard(
   Effect.gen(function* () {
     const router = yield* HttpRouter.HttpRouter
     const scope = yield* Effect.scope
@@ -32,7 +33,7 @@ const page = Layer.effectDiscard(
 
 const documentation = Layer.mergeAll(
   HttpRouter.add("GET", documentPath, HttpServerResponse.jsonUnsafe(OpenApi.fromApi(Api))),
-  page
+  reference
 ).pipe(
   Layer.provide(
     HttpRouter.middleware((answer) =>
@@ -45,7 +46,7 @@ const documentation = Layer.mergeAll(
 )
 
 /** Everything that is answered over HTTP. */
-export const routes = Layer.mergeAll(HttpApiBuilder.layer(Api), documentation, everyAnswer).pipe(
+export const routes = Layer.mergeAll(HttpApiBuilder.layer(Api), documentation, page, everyAnswer).pipe(
   Layer.provide(handlers),
   Layer.provide([authorization, chatBody, fairShare, jsonBody, validRequest])
 )

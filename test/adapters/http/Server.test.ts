@@ -92,7 +92,8 @@ describe("paths and methods", () => {
     Effect.gen(function* () {
       const server = yield* serveFakes()
       for (const path of [
-        "/",
+        "/assets",
+        "/assets/",
         "/api",
         "/api/v1/users/ada_1-A",
         `${user}/chats`,

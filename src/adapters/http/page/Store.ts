@@ -1,0 +1,700 @@
+import { type Keep, makeKeep } from "./Keep.ts"
+import { makeRest, type PlacedEvent, Refused, type Rest, Unreachable, whoIs } from "./Rest.ts"
+import { afterEvent, failedRun, followed, nothingShown, type Outgoing, type Run, runOf } from "./Run.ts"
+import type { Conversation, Message, Page, Session, Task } from "./Wire.ts"
+import { wordsOf, wordsOfCall, wordsOfError } from "./Words.ts"
+
+/** A list of which the first pages are here. */
+export interface Listed<Entry> {
+  readonly entries: ReadonlyArray<Entry>
+  /** Where it goes on; `null` at its end. */
+  readonly cursor: string | null
+  readonly loaded: boolean
+}
+
+export interface State {
+  readonly session: Session | undefined
+  readonly signingIn: boolean
+  /** Why nobody is signed in who tried to be. */
+  readonly signInProblem: string | undefined
+  readonly conversations: Listed<Conversation>
+  /** The conversation that is open; absent for one that is still to begin. */
+  readonly openId: string | undefined
+  /** Its messages in their order; the cursor leads to older ones. */
+  readonly messages: Listed<Message>
+  readonly tasks: Listed<Task>
+  /** The tasks that have changed just now. */
+  readonly touched: ReadonlySet<number>
+  readonly runs: ReadonlyArray<Run>
+  readonly draft: string
+  /** When the service is tried again, in milliseconds since 1970, where it is out of reach. */
+  readonly lostUntil: number | undefined
+  /** What went wrong and needs the user's attention. */
+  readonly notice: string | undefined
+  /** What is read out to those who do not see it. */
+  readonly announcement: string
+  /** Which part is shown where there is room for one. */
+  readonly pane: "conversations" | "talk" | "tasks"
+}
+
+const nothing = { entries: [], cursor: null, loaded: false } as const
+
+const nothingSaid = { ...nothing, loaded: true }
+
+const initial: State = {
+  session: undefined,
+  signingIn: false,
+  signInProblem: undefined,
+  conversations: nothing,
+  openId: undefined,
+  messages: nothingSaid,
+  tasks: nothing,
+  touched: new Set(),
+  runs: [],
+  draft: "",
+  lostUntil: undefined,
+  notice: undefined,
+  announcement: "",
+  pane: "talk"
+}
+
+/** What one tab of a browser tells the others of the same user. */
+interface Told {
+  readonly user: string
+  readonly what: "conversations" | "messages" | "tasks"
+  readonly conversationId?: string | undefined
+}
+
+/** How long to wait before the nth attempt in a row, in milliseconds: growing, and not at the same time in every tab. */
+const pauseBefore = (attempt: number): number => Math.min(15_000, 500 * 2 ** attempt) * (0.75 + Math.random() / 2)
+
+/** Holds all that the page shows, and does what its user asks for. */
+export const makeStore = () => {
+  let state = initial
+  const listeners = new Set<() => void>()
+  const set = (change: Partial<State>): void => {
+    state = { ...state, ...change }
+    for (const listener of listeners) listener()
+  }
+  return {
+    get: (): State => state,
+    set,
+    subscribe: (listener: () => void): (() => void) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    }
+  }
+}
+type Store = ReturnType<typeof makeStore>
+
+/** What the user can do. */
+export type Actions = ReturnType<typeof makeActions>
+
+export const makeActions = (store: Store) => {
+  let signedIn: ReturnType<typeof makeSignedIn> | undefined
+
+  const enter = (session: Session): void => {
+    store.set({ ...initial, session, pane: store.get().pane })
+    signedIn = makeSignedIn(store, session, leave)
+    signedIn.start()
+  }
+  const leave = (signInProblem: string | undefined): void => {
+    signedIn?.end()
+    signedIn = undefined
+    store.set({ ...initial, signInProblem })
+  }
+  return {
+    enter,
+    /** Signs in by a token. */
+    signIn: async (token: string): Promise<void> => {
+      store.set({ signingIn: true, signInProblem: undefined })
+      try {
+        enter(await whoIs(token))
+      } catch (error) {
+        const unknown = error instanceof Refused && error.problem.status === 401
+        store.set({
+          signingIn: false,
+          signInProblem: unknown
+            ? "This token is not valid. Check that it was copied whole, or get a new one where you sign in."
+            : wordsOfError(error)
+        })
+      }
+    },
+    signOut: (): void => {
+      signedIn?.forgetDrafts()
+      leave(undefined)
+    },
+    /** What can be done by whoever is signed in. */
+    signedIn: (): ReturnType<typeof makeSignedIn> | undefined => signedIn
+  }
+}
+
+export const makeSignedIn = (store: Store, session: Session, leave: (problem: string | undefined) => void) => {
+  const rest = makeRest(session)
+  const keep = makeKeep(session.id)
+  const ended = new AbortController()
+  const channel = new BroadcastChannel("turnkeeper")
+  const tell = (what: Told["what"], conversationId?: string): void =>
+    channel.postMessage({ user: session.id, what, conversationId } satisfies Told)
+
+  const lists = makeLists(store, rest, () => runs.followRunning())
+  const connection = makeConnection(store, ended.signal, lists.refreshAll, leave)
+  const runs = makeRuns({ store, rest, keep, ended: ended.signal, lists, connection, tell, leave })
+
+  /** Does what the user has asked for; if it fails they are told, and can ask again. */
+  const attempt = async (action: () => Promise<void>): Promise<boolean> => {
+    try {
+      await action()
+      store.set({ notice: undefined })
+      return true
+    } catch (error) {
+      if (error instanceof Refused && error.problem.status === 401) leave(wordsOf(error.problem))
+      else store.set({ notice: wordsOfError(error) })
+      return false
+    }
+  }
+
+  const open = (openId: string | undefined): void => {
+    const { openId: before } = store.get()
+    store.set({
+      openId,
+      pane: "talk",
+      notice: undefined,
+      draft: keep.draft(openId),
+      ...(before !== openId && { messages: openId === undefined ? nothingSaid : nothing })
+    })
+    if (openId !== undefined) connection.during(() => lists.refreshMessages())
+  }
+
+  const openFromAddress = (): void => {
+    const id = location.hash.slice(1)
+    if ((id === "" ? undefined : id) !== store.get().openId || !store.get().messages.loaded)
+      open(id === "" ? undefined : id)
+  }
+  const onVisible = (): void => {
+    if (document.visibilityState === "visible") connection.during(lists.refreshAll)
+  }
+  const onOnline = (): void => connection.tryNow()
+  channel.onmessage = ({ data }: MessageEvent<Told>) => {
+    if (data.user !== session.id) return
+    if (data.what === "tasks") connection.during(lists.refreshTasks)
+    if (data.what === "conversations") connection.during(lists.refreshConversations)
+    if (data.what === "messages" && data.conversationId === store.get().openId) {
+      connection.during(() => lists.refreshMessages())
+    }
+  }
+
+  const changeTask = (id: number, change: object): Promise<boolean> =>
+    attempt(async () => {
+      lists.putTask(await rest.change<Task>("PATCH", `/tasks/${id}`, change))
+      tell("tasks")
+    })
+
+  return {
+    start: (): void => {
+      addEventListener("hashchange", openFromAddress)
+      addEventListener("online", onOnline)
+      addEventListener("focus", onVisible)
+      document.addEventListener("visibilitychange", onVisible)
+      openFromAddress()
+      connection.during(lists.refreshConversations)
+      connection.during(lists.refreshTasks)
+      runs.resume()
+    },
+    end: (): void => {
+      ended.abort()
+      channel.close()
+      removeEventListener("hashchange", openFromAddress)
+      removeEventListener("online", onOnline)
+      removeEventListener("focus", onVisible)
+      document.removeEventListener("visibilitychange", onVisible)
+    },
+    forgetDrafts: keep.forgetDrafts,
+    /** Sends what is in the box. */
+    send: (): void => {
+      const { draft, openId } = store.get()
+      if (draft.trim() === "") return
+      keep.keepDraft(openId, "")
+      store.set({ draft: "", notice: undefined })
+      runs.send(draft.trim(), openId)
+    },
+    write: (draft: string): void => {
+      keep.keepDraft(store.get().openId, draft)
+      store.set({ draft })
+    },
+    stop: runs.stop,
+    retry: runs.retry,
+    /** Puts a failed message back into the box, and lets go of its turn. */
+    takeBack: (run: Run): void => {
+      runs.dismiss(run)
+      const { openId } = store.get()
+      const draft = run.outgoing?.text ?? ""
+      keep.keepDraft(openId, draft)
+      store.set({ draft })
+    },
+    tryNow: connection.tryNow,
+    dismissNotice: (): void => store.set({ notice: undefined }),
+    show: (pane: State["pane"]): void => store.set({ pane }),
+    rename: (id: string, title: string): Promise<boolean> =>
+      attempt(async () => {
+        const renamed = await rest.change<Conversation>("PATCH", `/conversations/${id}`, { title })
+        const { conversations } = store.get()
+        store.set({
+          conversations: {
+            ...conversations,
+            entries: conversations.entries.map((entry) => (entry.id === id ? renamed : entry))
+          }
+        })
+        tell("conversations")
+      }),
+    remove: (id: string): Promise<boolean> =>
+      attempt(async () => {
+        await rest.remove(`/conversations/${id}`).catch(unlessGone)
+        runs.forget(id)
+        keep.keepDraft(id, "")
+        const { conversations, openId } = store.get()
+        store.set({
+          conversations: { ...conversations, entries: conversations.entries.filter((entry) => entry.id !== id) },
+          announcement: "The conversation was deleted."
+        })
+        if (openId === id) location.hash = ""
+        tell("conversations")
+      }),
+    moreConversations: (): Promise<boolean> => attempt(lists.moreConversations),
+    olderMessages: (): Promise<boolean> => attempt(lists.olderMessages),
+    moreTasks: (): Promise<boolean> => attempt(lists.moreTasks),
+    addTask: (title: string): Promise<boolean> =>
+      attempt(async () => {
+        lists.putTask(await rest.change<Task>("POST", "/tasks", { title }))
+        store.set({ announcement: `Added the task ${title}.` })
+        tell("tasks")
+      }),
+    completeTask: (task: Task, completed: boolean): Promise<boolean> => changeTask(task.id, { completed }),
+    removeTask: (task: Task): Promise<boolean> =>
+      attempt(async () => {
+        await rest.remove(`/tasks/${task.id}`).catch(unlessGone)
+        lists.dropTask(task.id)
+        store.set({ announcement: `Deleted the task ${task.title}.` })
+        tell("tasks")
+      })
+  }
+}
+
+export type SignedIn = ReturnType<typeof makeSignedIn>
+
+/** What is to be gone, and is gone already, is as it should be. */
+const unlessGone = (error: unknown): void => {
+  if (!(error instanceof Refused && error.problem.status === 404)) throw error
+}
+
+/** The lists of the page: loaded, refreshed, and changed where a change is known. */
+const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
+  const conversationPath = "/conversations?limit=50"
+  const taskPath = "/tasks?limit=200"
+  const messagePath = (id: string) => `/conversations/${id}/messages?order=desc&limit=100`
+
+  const page = async <Entry>(path: string, cursor: string | null = null): Promise<Page<Entry>> =>
+    rest.get(cursor === null ? path : `${path}&after=${encodeURIComponent(cursor)}`)
+
+  const refreshConversations = async (): Promise<void> => {
+    const { data, next_cursor } = await page<Conversation>(conversationPath)
+    store.set({ conversations: { entries: data, cursor: next_cursor, loaded: true } })
+  }
+  const refreshTasks = async (): Promise<void> => {
+    const { data, next_cursor } = await page<Task>(taskPath)
+    const known = store.get().tasks
+    const before = new Map(known.entries.map((task) => [task.id, JSON.stringify(task)]))
+    const changed = data.filter((task) => JSON.stringify(task) !== before.get(task.id)).map((task) => task.id)
+    store.set({
+      tasks: { entries: data, cursor: next_cursor, loaded: true },
+      ...(known.loaded && { touched: new Set(changed) })
+    })
+  }
+  const refreshMessages = async (): Promise<void> => {
+    const id = store.get().openId
+    if (id === undefined) return
+    try {
+      const { data, next_cursor } = await page<Message>(messagePath(id))
+      if (store.get().openId !== id) return
+      const entries = data.toReversed()
+      const first = entries[0]?.seq ?? 0
+      const older = store.get().messages.entries.filter((message) => message.seq < first)
+      const cursor = older.length > 0 ? store.get().messages.cursor : next_cursor
+      const answered = new Set(entries.filter(({ role }) => role === "assistant").map((message) => message.turn_id))
+      store.set({
+        messages: { entries: [...older, ...entries], cursor, loaded: true },
+        // What is stored takes the place of what was told.
+        runs: store.get().runs.filter((run) => !(run.phase === "over" && answered.has(run.turnId ?? "")))
+      })
+      onMessages()
+    } catch (error) {
+      if (!(error instanceof Refused && [400, 404].includes(error.problem.status))) throw error
+      if (store.get().openId !== id) return
+      location.hash = ""
+      store.set({ notice: "This conversation does not exist, or was deleted. You can begin a new one here." })
+    }
+  }
+
+  return {
+    refreshConversations,
+    refreshTasks,
+    refreshMessages,
+    refreshAll: async (): Promise<void> => {
+      await Promise.all([refreshConversations(), refreshTasks(), refreshMessages()])
+    },
+    moreConversations: async (): Promise<void> => {
+      const { cursor } = store.get().conversations
+      const { data, next_cursor } = await page<Conversation>(conversationPath, cursor)
+      const { entries } = store.get().conversations
+      const known = new Set(entries.map(({ id }) => id))
+      store.set({
+        conversations: {
+          entries: [...entries, ...data.filter(({ id }) => !known.has(id))],
+          cursor: next_cursor,
+          loaded: true
+        }
+      })
+    },
+    olderMessages: async (): Promise<void> => {
+      const { messages, openId } = store.get()
+      if (openId === undefined) return
+      const { data, next_cursor } = await page<Message>(messagePath(openId), messages.cursor)
+      if (store.get().openId !== openId) return
+      store.set({
+        messages: {
+          entries: [...data.toReversed(), ...store.get().messages.entries],
+          cursor: next_cursor,
+          loaded: true
+        }
+      })
+    },
+    moreTasks: async (): Promise<void> => {
+      const { data, next_cursor } = await page<Task>(taskPath, store.get().tasks.cursor)
+      store.set({
+        tasks: { entries: [...store.get().tasks.entries, ...data], cursor: next_cursor, loaded: true }
+      })
+    },
+    /** A task as it is now. */
+    putTask: (task: Task): void => {
+      const { entries, ...tasks } = store.get().tasks
+      const others = entries.filter(({ id }) => id !== task.id)
+      store.set({
+        tasks: { ...tasks, entries: [...others, task].sort((one, other) => one.id - other.id) },
+        touched: new Set([task.id])
+      })
+    },
+    dropTask: (taskId: number): void => {
+      const { tasks } = store.get()
+      store.set({ tasks: { ...tasks, entries: tasks.entries.filter(({ id }) => id !== taskId) } })
+    }
+  }
+}
+type Lists = ReturnType<typeof makeLists>
+
+/** Whether the service can be reached, and what to do until it can again. */
+const makeConnection = (
+  store: Store,
+  ended: AbortSignal,
+  refresh: () => Promise<void>,
+  leave: (problem: string | undefined) => void
+) => {
+  let wake: () => void = () => undefined
+  let recovering = false
+
+  /** Waits, but not past the moment at which somebody wants it tried now. */
+  const pause = (millis: number): Promise<void> =>
+    new Promise((resolve) => {
+      const before = wake
+      const timer = setTimeout(() => done(), millis)
+      const done = () => {
+        clearTimeout(timer)
+        ended.removeEventListener("abort", done)
+        resolve()
+      }
+      ended.addEventListener("abort", done)
+      wake = () => {
+        before()
+        done()
+      }
+    })
+
+  const recover = async (): Promise<void> => {
+    if (recovering) return
+    recovering = true
+    for (let attempt = 0; !ended.aborted; attempt++) {
+      const millis = pauseBefore(attempt)
+      store.set({ lostUntil: Date.now() + millis })
+      try {
+        // biome-ignore lint/performance/noAwaitInLoops: one attempt after the other
+        await pause(millis)
+        if (ended.aborted) break
+        await refresh()
+        break
+      } catch (error) {
+        if (!isPassing(error)) {
+          refuse(error)
+          break
+        }
+      }
+    }
+    recovering = false
+    if (ended.aborted) return
+    store.set({ lostUntil: undefined })
+    // Those who wait by themselves need not any longer.
+    wake()
+  }
+  const refuse = (error: unknown): void => {
+    if (error instanceof Refused && error.problem.status === 401) leave(wordsOf(error.problem))
+    else if (!ended.aborted) store.set({ notice: wordsOfError(error) })
+  }
+  return {
+    pause,
+    recover,
+    tryNow: (): void => wake(),
+    /** Loads what nobody has asked for by hand: if it cannot be had now, it is as soon as it can. */
+    during: (load: () => Promise<void>): void => {
+      load().catch((error: unknown) => {
+        if (ended.aborted) return
+        if (isPassing(error)) void recover()
+        else refuse(error)
+      })
+    }
+  }
+}
+type Connection = ReturnType<typeof makeConnection>
+
+/** Whether it may be otherwise in a moment: nothing was heard, or that the service is not available. */
+const isPassing = (error: unknown): boolean =>
+  error instanceof Unreachable ||
+  (error instanceof DOMException && error.name !== "AbortError") ||
+  (error instanceof Refused && error.problem.status >= 500 && error.problem.retryable === undefined)
+
+interface RunTools {
+  readonly store: Store
+  readonly rest: Rest
+  readonly keep: Keep
+  readonly ended: AbortSignal
+  readonly lists: Lists
+  readonly connection: Connection
+  readonly tell: (what: Told["what"], conversationId?: string) => void
+  readonly leave: (problem: string | undefined) => void
+}
+
+/** The turns that this page sends or follows. */
+const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: RunTools) => {
+  const find = (id: string): Run | undefined => store.get().runs.find((run) => run.id === id)
+  const drop = (id: string): void => store.set({ runs: store.get().runs.filter((run) => run.id !== id) })
+  const put = (run: Run): void =>
+    store.set({ runs: store.get().runs.map((known) => (known.id === run.id ? run : known)) })
+  const change = (id: string, by: Partial<Run>): void => {
+    const run = find(id)
+    if (run !== undefined) put({ ...run, ...by })
+  }
+
+  /** Keeps what is needed to go on with a message after a reload. */
+  const remember = (run: Run): void => {
+    if (run.outgoing === undefined) return
+    const outgoing = {
+      ...run.outgoing,
+      conversationId: run.conversationId,
+      turnId: run.turnId,
+      problem: run.phase === "failed" ? run.problem : undefined
+    }
+    put({ ...run, outgoing })
+    keep.keepSent(outgoing)
+  }
+  const forgetSent = (run: Run): void => {
+    if (run.outgoing !== undefined) keep.forgetSent(run.outgoing.key)
+  }
+
+  const onBegun = (run: Run): void => {
+    remember(run)
+    const { openId } = store.get()
+    if (openId === undefined && run.outgoing?.askedIn === undefined && run.conversationId !== undefined) {
+      // The draft of a conversation that has begun is that conversation's.
+      const { draft } = store.get()
+      keep.keepDraft(undefined, "")
+      keep.keepDraft(run.conversationId, draft)
+      location.hash = run.conversationId
+    }
+    connection.during(lists.refreshConversations)
+    tell("conversations")
+    tell("messages", run.conversationId)
+  }
+
+  const onCall = (event: PlacedEvent): void => {
+    if (event.name !== "tool_call_done" || event.data.status !== "success") return
+    const { task } = event.data.result ?? {}
+    if (task === undefined) return
+    if (event.data.tool_name === "delete_task") lists.dropTask(task.id)
+    else lists.putTask(task)
+    store.set({ announcement: wordsOfCall(event.data) })
+  }
+
+  const onEnd = (run: Run): void => {
+    // What was refused before its turn began stands nowhere else.
+    if (run.phase === "failed" && (run.problem?.retryable === true || run.turnId === undefined)) remember(run)
+    else forgetSent(run)
+    const last = run.parts.findLast((part) => part.kind === "text")
+    store.set({
+      announcement:
+        run.phase === "failed"
+          ? "The turn failed. What you can do is told below your message."
+          : `Agent: ${last?.kind === "text" ? last.text : "done"}`
+    })
+    connection.during(lists.refreshAll)
+    tell("conversations")
+    tell("messages", run.conversationId)
+    tell("tasks")
+  }
+
+  const onEvent = (id: string, event: PlacedEvent): void => {
+    const before = find(id)
+    if (before === undefined) return
+    const run = afterEvent(before, event)
+    put(run)
+    if (event.name === "begun") onBegun(run)
+    onCall(event)
+    if (run.phase === "over" || run.phase === "failed") onEnd(run)
+  }
+
+  const isOver = (id: string): boolean => {
+    const phase = find(id)?.phase
+    return phase === undefined || phase === "over" || phase === "failed"
+  }
+
+  /** Asks for the events of a turn once, in the way that knows most. */
+  const watch = async (run: Run): Promise<void> => {
+    const onlyOnce = (event: PlacedEvent) => onEvent(run.id, event)
+    if (run.turnId !== undefined && (run.outgoing === undefined || run.lastEventId !== "")) {
+      try {
+        return await rest.follow(run.turnId, run.lastEventId, ended, onlyOnce)
+      } catch (error) {
+        if (!(error instanceof Refused && error.problem.status === 404) || run.outgoing === undefined) throw error
+      }
+    }
+    if (run.outgoing === undefined) return
+    // What was shown of an earlier attempt is told once more from its beginning.
+    change(run.id, nothingShown)
+    await rest.chat(
+      { key: run.outgoing.key, text: run.outgoing.text, conversationId: run.outgoing.askedIn },
+      ended,
+      onlyOnce
+    )
+  }
+
+  /** What to do about an answer that is no stream: `again` after so many milliseconds, or nothing. */
+  const afterRefusal = (run: Run, { problem, retryAfter }: Refused, attempt: number): number | undefined => {
+    if (problem.status === 401) {
+      leave(wordsOf(problem))
+      return
+    }
+    if (problem.status === 409 || problem.status === 429) {
+      change(run.id, { phase: "waiting", problem })
+      // Another tab or device has a turn here: it is shown, and this message is sent when that one is over.
+      connection.during(() => lists.refreshMessages())
+      return problem.status === 409 ? Math.min(retryAfter ?? 1000, 1000 * (attempt + 1)) : (retryAfter ?? 5000)
+    }
+    if (isPassing(new Refused(problem))) return Math.max(retryAfter ?? 0, pauseBefore(attempt))
+    if (run.outgoing === undefined) {
+      drop(run.id)
+      connection.during(() => lists.refreshMessages())
+      return
+    }
+    const failed = failedRun(run, problem)
+    put(failed)
+    onEnd(failed)
+    return
+  }
+
+  /** Watches a turn once, and tells how long to wait before it is watched again; nothing where it is not to be. */
+  const watchOnce = async (run: Run, attempt: number): Promise<number | undefined> => {
+    try {
+      await watch(run)
+      // If it ended before the turn did, somebody has gone away, and somebody else goes on.
+      return pauseBefore(attempt)
+    } catch (error) {
+      if (ended.aborted) return
+      if (isPassing(error)) void connection.recover()
+      return error instanceof Refused ? afterRefusal(find(run.id) ?? run, error, attempt) : pauseBefore(attempt)
+    }
+  }
+
+  /** Stays with a turn until it is over, through lost connections and services that are started again. */
+  const drive = async (id: string): Promise<void> => {
+    let attempt = 0
+    while (!(isOver(id) || ended.aborted)) {
+      const run = find(id)
+      if (run === undefined) return
+      // biome-ignore lint/performance/noAwaitInLoops: one attempt after the other
+      const millis = await watchOnce(run, attempt)
+      if (millis === undefined || isOver(id)) return
+      attempt = find(id)?.lastEventId === run.lastEventId ? attempt + 1 : 0
+      await connection.pause(millis)
+    }
+  }
+
+  const begin = (run: Run): void => {
+    store.set({ runs: [...store.get().runs.filter(({ id }) => id !== run.id), run] })
+    void drive(run.id)
+  }
+
+  const followOne = (known: Run | undefined, turnId: string, conversationId: string): void => {
+    if (known === undefined) begin(followed(turnId, conversationId))
+    // It is tried again, by another tab.
+    else if (known.phase === "failed") begin({ ...known, ...nothingShown, phase: "running", problem: undefined })
+  }
+  const letGo = (run: Run): void => {
+    forgetSent(run)
+    drop(run.id)
+  }
+
+  return {
+    send: (text: string, openId: string | undefined): void => {
+      const outgoing: Outgoing = {
+        key: crypto.randomUUID(),
+        text,
+        at: Date.now(),
+        askedIn: openId,
+        conversationId: openId,
+        turnId: undefined,
+        problem: undefined
+      }
+      keep.keepSent(outgoing)
+      begin(runOf(outgoing))
+    },
+    /** Goes on with what was sent before the page was loaded. */
+    resume: (): void => {
+      for (const outgoing of keep.sent()) begin(runOf(outgoing))
+    },
+    /** Follows the turns of the open conversation that somebody else has begun. */
+    followRunning: (): void => {
+      const { messages, openId, runs } = store.get()
+      if (openId === undefined) return
+      for (const { role, turn_id, turn_status } of messages.entries) {
+        if (role !== "user") continue
+        const known = runs.find((run) => run.turnId === turn_id)
+        if (turn_status === "running") followOne(known, turn_id, openId)
+        else if (known?.phase === "failed" && turn_status !== "failed") letGo(known)
+      }
+    },
+    stop: async (run: Run): Promise<void> => {
+      if (run.turnId === undefined || run.phase === "stopping") return
+      change(run.id, { phase: "stopping" })
+      try {
+        await rest.change("POST", `/turns/${run.turnId}/stop`, {})
+      } catch (error) {
+        if (find(run.id)?.phase === "stopping") change(run.id, { phase: "running" })
+        store.set({ notice: `It could not be stopped. ${wordsOfError(error)}` })
+      }
+    },
+    retry: (run: Run): void => begin({ ...run, ...nothingShown, phase: "sending", problem: undefined }),
+    dismiss: letGo,
+    /** Lets go of the turns of a conversation that is no more. */
+    forget: (conversationId: string): void => {
+      for (const run of store.get().runs) {
+        if (run.conversationId === conversationId) letGo(run)
+      }
+    }
+  }
+}
