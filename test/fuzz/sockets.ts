@@ -133,7 +133,7 @@ const requestLines: ReadonlyArray<SocketCase> = [
       "GET /health/../health/live HTTP/1.1",
       "GET /health%2flive HTTP/1.1",
       "GET /%%%%%% HTTP/1.1",
-      "GET /?%zz=%ff HTTP/1.1",
+      "GET /nowhere?%zz=%ff HTTP/1.1",
       "GET /health/live?# HTTP/1.1",
       "GET /\\..\\x HTTP/1.1",
       "TRACE /health/live HTTP/1.1",

@@ -171,6 +171,9 @@ const wrongVersion = ({ source }: HttpServerRequest.HttpServerRequest): InvalidV
  */
 const emptySegment = /^[^?]*(?:\/\/|[^?]\/(?:\?|$))/
 
+/** RFC 9112, section 3.2.4: the whole server, which is no path, and which the router would take for the first one. */
+const wholeServer = "*"
+
 /** What the router reads otherwise than it is meant, or not at all, up to the query. */
 const misread = /[;#%]/
 const delimiters = /[;#]/g
@@ -209,7 +212,7 @@ const withinRules = <E, R>(
       })
     )
   }
-  return emptySegment.test(request.url) ? Effect.succeed(notFound(requestId)) : answer
+  return request.url === wholeServer || emptySegment.test(request.url) ? Effect.succeed(notFound(requestId)) : answer
 }
 
 const notFound = (requestId: string) =>
