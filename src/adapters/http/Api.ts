@@ -65,6 +65,12 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
   }
 ) {}
 
+/** Lets those through whose token is valid, to what is about nobody but themselves. */
+export class Authentication extends HttpApiMiddleware.Service<Authentication, { provides: CurrentUser }>()(
+  "turnkeeper/adapters/http/Api/Authentication",
+  { requiredForClient: true, security: { bearer }, error: [Unauthorized, Unavailable] }
+) {}
+
 /** Lets one user keep so much of an instance busy, and no more: the rest of what that user asks for waits in its order. */
 export class FairShare extends HttpApiMiddleware.Service<FairShare, { requires: CurrentUser }>()(
   "turnkeeper/adapters/http/Api/FairShare",
@@ -113,6 +119,8 @@ const ConversationBody = named("Conversation", "A talk between the user and the 
 const MessageBody = named("Message", "What was said, by the user or by the agent", Message)
 const TaskBody = named("Task", "An entry of the user's to-do list", Task)
 const TurnReplyBody = named("TurnReply", "The turn is over: what the agent says, and which tools it used", TurnReply)
+
+const UserBody = named("User", "Whose token it is", Schema.Struct({ id: UserIdParam, name: Schema.String }))
 
 const TurnBody = named("Turn", "A turn as it stands: with the answer, or with why it failed", Turn)
 
@@ -537,6 +545,18 @@ const TurnsGroup = HttpApiGroup.make("turns")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Turns", description: "What has become of a message." }))
 
+const MeGroup = HttpApiGroup.make("me")
+  .add(
+    HttpApiEndpoint.get("get", "/api/v1/me", { success: UserBody, error: [InvalidRequest, Internal] }).annotateMerge(
+      operation("getMe", "Whose token it is", "For whoever has a token, and does not know whose paths it opens.", {
+        answer: of(UserBody, answers.me),
+        wrong: { 400: ["MissingHost"], 503: ["AuthUnavailable"] }
+      })
+    )
+  )
+  .middleware(Authentication)
+  .annotateMerge(OpenApi.annotations({ title: "Me", description: "Who is asking." }))
+
 const UsersGroup = HttpApiGroup.make("users")
   .add(
     HttpApiEndpoint.delete("erase", "/api/v1/users/:user_id/data", {
@@ -582,7 +602,7 @@ const HealthGroup = HttpApiGroup.make("health")
 
 /** All that the service offers over HTTP. */
 export class Api extends HttpApi.make("turnkeeper")
-  .add(ChatGroup, UiGroup, TurnsGroup, ConversationsGroup, TasksGroup, UsersGroup, HealthGroup)
+  .add(ChatGroup, UiGroup, TurnsGroup, ConversationsGroup, TasksGroup, MeGroup, UsersGroup, HealthGroup)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({

@@ -28,6 +28,8 @@ export const conversationId = "019bd5b2-7100-7a61-9c0e-5d3f2b8a4e17"
 export const turnId = "019bd5b2-7100-7b02-8d4c-91e6a07f35c2"
 export const idempotencyKey = "buy-groceries-1"
 
+const demo = { id: userId, name: "Demo" }
+
 const groceriesAdded: typeof Task.Encoded = {
   id: 1,
   title: "Buy groceries",
@@ -281,6 +283,7 @@ export const answers = {
     NewConversation: { summary: "A task was added", value: firstReply },
     SameConversation: { summary: "A task was completed", value: secondReply }
   },
+  me: { Demo: { summary: "The demo user", value: demo } },
   turn: { Completed: { summary: "It is complete", value: firstTurn } },
   stopped: { Stopped: { summary: "It was stopped in the midst of its reply", value: stoppedTurn } },
   conversations: {
@@ -425,6 +428,7 @@ export const wrong = {
     "unavailable",
     "The database is out of reach. What was asked may or may not have happened."
   ),
+  AuthUnavailable: is("Nobody can tell", "unavailable", "Nobody can tell at the moment whose token this is."),
   ShuttingDown: is("The instance is shutting down", "unavailable", shuttingDownWords)
 } as const satisfies Record<string, Example>
 

@@ -178,6 +178,8 @@ const tasks = HttpApiBuilder.group(
   })
 )
 
+const me = HttpApiBuilder.group(Api, "me", (handlers) => handlers.handleAll({ get: () => CurrentUser }))
+
 const users = HttpApiBuilder.group(
   Api,
   "users",
@@ -226,4 +228,4 @@ const turnRefusals = { TurnNotFound: failNotFound.TurnNotFound, StorageUnavailab
 const taskRefusals = { TaskNotFound: failNotFound.TaskNotFound, StorageUnavailable: failUnavailable }
 
 /** What answers the endpoints of the `Api`. */
-export const handlers = Layer.mergeAll(chat, ui, turns, conversations, tasks, users, health)
+export const handlers = Layer.mergeAll(chat, ui, turns, conversations, tasks, me, users, health)

@@ -5,7 +5,7 @@ import type { AuthUnavailable, StorageUnavailable } from "../../domain/model/Err
 import { UserId } from "../../domain/model/User.ts"
 import { makePlaces } from "../../domain/Places.ts"
 import { Auth } from "../../ports/Auth.ts"
-import { Authorization, ChatBody, CurrentUser, FairShare, JsonBody, ValidRequest } from "./Api.ts"
+import { Authentication, Authorization, ChatBody, CurrentUser, FairShare, JsonBody, ValidRequest } from "./Api.ts"
 import {
   fail,
   failForNow,
@@ -44,16 +44,7 @@ export const authorization: Layer.Layer<Authorization, never, Auth> = Layer.effe
     const auth = yield* Auth
     return Authorization.of({
       bearer: Effect.fnUntraced(function* (handle, { credential }) {
-        if (Redacted.value(credential) === "") {
-          return yield* failUnauthorized("No bearer token was sent.", "Bearer")
-        }
-        const user = yield* auth.authenticate(credential).pipe(
-          Effect.catchTags({
-            InvalidToken: () =>
-              failUnauthorized("The token is unknown, expired, revoked or malformed.", 'Bearer error="invalid_token"'),
-            AuthUnavailable: failUnavailable
-          })
-        )
+        const user = yield* userOf(auth, credential)
         const { params } = yield* HttpRouter.RouteContext
         const owner = params["user_id"]
         if (owner !== user.id) {
@@ -66,6 +57,27 @@ export const authorization: Layer.Layer<Authorization, never, Auth> = Layer.effe
     })
   })
 )
+
+export const authentication: Layer.Layer<Authentication, never, Auth> = Layer.effect(
+  Authentication,
+  Effect.map(Auth, (auth) =>
+    Authentication.of({
+      bearer: (handle, { credential }) =>
+        Effect.flatMap(userOf(auth, credential), (user) => Effect.provideService(handle, CurrentUser, user))
+    })
+  )
+)
+
+const userOf = (auth: Auth["Service"], credential: Redacted.Redacted) =>
+  Redacted.value(credential) === ""
+    ? failUnauthorized("No bearer token was sent.", "Bearer")
+    : auth.authenticate(credential).pipe(
+        Effect.catchTags({
+          InvalidToken: () =>
+            failUnauthorized("The token is unknown, expired, revoked or malformed.", 'Bearer error="invalid_token"'),
+          AuthUnavailable: failUnavailable
+        })
+      )
 
 /** RFC 6750, section 3: a request without a token is told no error code. */
 const failUnauthorized = (detail: string, challenge: string) =>

@@ -6,7 +6,7 @@ import { docsPath, documentPath, everyAnswer, routerConfig } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import { handlers } from "./Handlers.ts"
 import { AllowedOrigins, contentPolicy } from "./Headers.ts"
-import { authorization, chatBody, fairShare, jsonBody, validRequest } from "./Middleware.ts"
+import { authentication, authorization, chatBody, fairShare, jsonBody, validRequest } from "./Middleware.ts"
 import { makeNodeServer } from "./NodeServer.ts"
 import { page } from "./Page.ts"
 
@@ -48,7 +48,7 @@ const documentation = Layer.mergeAll(
 /** Everything that is answered over HTTP. */
 export const routes = Layer.mergeAll(HttpApiBuilder.layer(Api), documentation, page, everyAnswer).pipe(
   Layer.provide(handlers),
-  Layer.provide([authorization, chatBody, fairShare, jsonBody, validRequest])
+  Layer.provide([authentication, authorization, chatBody, fairShare, jsonBody, validRequest])
 )
 
 export interface ServeOptions {

@@ -2,9 +2,16 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { HttpClientRequest, HttpServer } from "effect/http"
 import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
-import { Api, Authorization } from "../../../src/adapters/http/Api.ts"
+import { Api, Authentication, Authorization } from "../../../src/adapters/http/Api.ts"
 import { handlers } from "../../../src/adapters/http/Handlers.ts"
-import { authorization, chatBody, fairShare, jsonBody, validRequest } from "../../../src/adapters/http/Middleware.ts"
+import {
+  authentication,
+  authorization,
+  chatBody,
+  fairShare,
+  jsonBody,
+  validRequest
+} from "../../../src/adapters/http/Middleware.ts"
 import { ConversationId } from "../../../src/domain/model/Conversation.ts"
 import { TaskId } from "../../../src/domain/model/Task.ts"
 import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
@@ -25,16 +32,19 @@ const client = Effect.fnUntraced(function* (overrides: Overrides = {}, token = "
   const context = yield* Layer.build(
     Layer.mergeAll(
       handlers.pipe(
-        Layer.provideMerge([authorization, chatBody, fairShare, jsonBody, validRequest]),
+        Layer.provideMerge([authentication, authorization, chatBody, fairShare, jsonBody, validRequest]),
         Layer.provide(fakes.layer)
       ),
       HttpApiMiddleware.layerClient(Authorization, ({ next, request }) =>
         next(HttpClientRequest.bearerToken(request, token))
       ),
+      HttpApiMiddleware.layerClient(Authentication, ({ next, request }) =>
+        next(HttpClientRequest.bearerToken(request, token))
+      ),
       HttpServer.layerServices
     )
   )
-  const api = yield* HttpApiTest.groups(Api, ["chat", "conversations", "tasks", "users", "health"]).pipe(
+  const api = yield* HttpApiTest.groups(Api, ["chat", "conversations", "tasks", "me", "users", "health"]).pipe(
     Effect.provide(context)
   )
   return { ...fakes, api }
@@ -70,6 +80,15 @@ for (const operation of ["send", "sendAlias"] as const) {
     })
   )
 }
+
+it.effect("me", () =>
+  Effect.gen(function* () {
+    const { api } = yield* client()
+    assert.deepStrictEqual(yield* api.me.get(), ada)
+    const other = yield* client({}, "bob-token")
+    assert.deepStrictEqual(yield* other.api.me.get(), bob)
+  })
+)
 
 it.effect("conversations", () =>
   Effect.gen(function* () {

@@ -69,6 +69,7 @@ it.live("the document is OpenAPI 3.1, in which every operation has a name, a tag
       "eraseUserData",
       "followTurn",
       "getConversation",
+      "getMe",
       "getTask",
       "getTurn",
       "isLive",
@@ -97,6 +98,9 @@ type Described = Effect.Success<typeof served>["operations"][number]
 const problemsOf = ({ path, requestBody, operationId }: Described): Array<string> => {
   if (path.startsWith("/health")) {
     return operationId === "isReady" ? ["400", "500", "503"] : ["400", "500"]
+  }
+  if (operationId === "getMe") {
+    return ["400", "401", "500", "503"]
   }
   const statuses = ["400", "401", "403", "500", "503"]
   if (requestBody !== undefined) {

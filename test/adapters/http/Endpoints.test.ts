@@ -45,11 +45,12 @@ const isChat = ({ path }: Endpoint) => path.endsWith("/chat/ui")
 /** How often what is behind the adapter is asked: a turn is begun, and then followed. */
 const callsOf = (endpoint: Endpoint) => (isChat(endpoint) ? 2 : 1)
 
-it("the endpoints are those that are promised, and all but the health checks are a user's", () => {
+it("the endpoints are those that are promised, and all but the health checks and one are below a user", () => {
   assert.deepStrictEqual(endpoints.map(({ name }) => name).sort(), [
     "DELETE /api/v1/users/:user_id/conversations/:conversation_id",
     "DELETE /api/v1/users/:user_id/data",
     "DELETE /api/v1/users/:user_id/tasks/:task_id",
+    "GET /api/v1/me",
     "GET /api/v1/users/:user_id/chat/ui/:chat_id/messages",
     "GET /api/v1/users/:user_id/chat/ui/:chat_id/stream",
     "GET /api/v1/users/:user_id/conversations",
@@ -71,7 +72,7 @@ it("the endpoints are those that are promised, and all but the health checks are
   ])
   assert.deepStrictEqual(
     endpoints.filter((endpoint) => !owned.includes(endpoint)).map(({ path }) => path),
-    ["/health/live", "/health/ready"]
+    ["/api/v1/me", "/health/live", "/health/ready"]
   )
 })
 

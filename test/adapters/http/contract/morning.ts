@@ -10,6 +10,7 @@ import {
 import { keyOfMessage } from "../../../../src/adapters/http/UiMessages.ts"
 import { Conversation, Message, type ToolCall, TurnId } from "../../../../src/domain/model/Conversation.ts"
 import {
+  AuthUnavailable,
   ConversationBusy,
   ConversationNotFound,
   IdempotencyKeyReused,
@@ -239,5 +240,8 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
   StepLimit: { fakes: turnFailed({ code: "step_limit" }, false) },
   Abandoned: { fakes: turnFailed({ code: "abandoned" }, false) },
   StorageUnavailable: { fakes: nothingBut(Effect.fail(new StorageUnavailable({ operation: "test" }))) },
+  AuthUnavailable: {
+    fakes: { auth: { authenticate: () => Effect.fail(new AuthUnavailable({ operation: "test" })) } }
+  },
   ShuttingDown: { fakes: nothingBut(Effect.interrupt) }
 }

@@ -282,6 +282,26 @@ export interface paths {
         patch: operations["updateTask"];
         trace?: never;
     };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whose token it is
+         * @description For whoever has a token, and does not know whose paths it opens.
+         */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/{user_id}/data": {
         parameters: {
             query?: never;
@@ -424,6 +444,15 @@ export interface components {
                 /** @enum {string} */
                 code: "unauthorized";
             };
+        };
+        /** @description Whose token it is */
+        User: {
+            /**
+             * @description The user whose token is sent
+             * @example demo
+             */
+            id: string;
+            name: string;
         };
         /** @description This user has no such conversation, turn or task */
         NotFound: {
@@ -2968,6 +2997,77 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["UnsupportedMediaType"];
+                };
+            };
+            /** @description A bug; nothing more is told */
+            500: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Internal"];
+                };
+            };
+            /** @description The database or the key server is out of reach, or this instance is shutting down */
+            503: {
+                headers: {
+                    /**
+                     * @description After how many seconds it may be worth trying again
+                     * @example 5
+                     */
+                    "retry-after": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unavailable"];
+                };
+            };
+        };
+    };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whose token it is */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The request does not fit its schema, or is not JSON */
+            400: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InvalidRequest"];
+                };
+            };
+            /** @description No token, or one that is unknown, expired, revoked or malformed */
+            401: {
+                headers: {
+                    /**
+                     * @description By what a client may authenticate, and what was wrong with its token
+                     * @example Bearer
+                     */
+                    "www-authenticate": string;
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Unauthorized"];
                 };
             };
             /** @description A bug; nothing more is told */
