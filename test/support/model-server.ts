@@ -56,6 +56,8 @@ export type Reply =
   /** Says nothing for as long as the client waits: at all, or after the first half of an answer. */
   | { readonly type: "endless"; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly type: "stall"; readonly where: "before_headers" | "within_body" }
+  /** Says the first half, and the rest when the effect is done. */
+  | { readonly type: "held"; readonly until: Effect.Effect<unknown>; readonly reply: CompletionReply }
 
 /** A reply, or what makes it: as late as it likes, so a latch or a deferred holds an answer back. */
 export type Scripted = Reply | ((request: ModelRequest) => Effect.Effect<Reply>)
@@ -102,7 +104,7 @@ export class ModelServer extends Context.Service<
       }
       const scripted = faultOf(request) ?? script.shift() ?? state.otherwise
       const reply = typeof scripted === "function" ? yield* scripted(request) : scripted
-      send(outgoing, reply, request.body)
+      yield* answer(outgoing, reply, request.body)
     })
 
     const server = createServer((incoming, outgoing) => {
@@ -113,7 +115,7 @@ export class ModelServer extends Context.Service<
         run(
           serve(incoming, outgoing, text).pipe(
             Effect.catchCause((cause) =>
-              Effect.sync(() => send(outgoing, faults.error(501, { message: Cause.pretty(cause) }), undefined))
+              answer(outgoing, faults.error(501, { message: Cause.pretty(cause) }), undefined)
             )
           )
         )
@@ -182,7 +184,13 @@ export const replies = {
   http,
   /** The beginning of an answer, of which no more comes and which does not end. */
   endless: (body: string, headers: Readonly<Record<string, string>>): Reply => ({ type: "endless", body, headers }),
-  /** The same, held back until the effect (a latch, a deferred) is done. */
+  /** Some words and, once the effect is done, the others. */
+  held: (until: Effect.Effect<unknown>, content: string): Reply => ({
+    type: "held",
+    until,
+    reply: completion({ content })
+  }),
+  /** A reply, held back until the effect (a latch, a deferred) is done. */
   after:
     (release: Effect.Effect<unknown>, reply: Reply): Scripted =>
     () =>
@@ -601,7 +609,26 @@ const bearer = /^Bearer \S+$/
 /** Answers that end because the script says so, which no client has aborted. */
 const cutByUs = new WeakSet<ServerResponse>()
 
-const send = (outgoing: ServerResponse, reply: Reply, body: unknown): void => {
+const streamHeaders = () => ({ ...openAiHeaders(), "content-type": "text/event-stream; charset=utf-8" })
+
+const answer = (outgoing: ServerResponse, reply: Reply, body: unknown): Effect.Effect<void> =>
+  reply.type === "held" ? sendHeld(outgoing, reply, body) : Effect.sync(() => send(outgoing, reply, body))
+
+const sendHeld = Effect.fnUntraced(function* (
+  outgoing: ServerResponse,
+  { reply, until }: Extract<Reply, { readonly type: "held" }>,
+  body: unknown
+) {
+  const pieces = toPieces(toCompletion(reply, isMembers(body) ? body["model"] : undefined))
+  const half = Math.ceil(pieces.length / 2)
+  outgoing.writeHead(200, streamHeaders())
+  for (const data of pieces.slice(0, half)) outgoing.write(`data: ${data}\n\n`)
+  yield* until
+  for (const data of pieces.slice(half)) outgoing.write(`data: ${data}\n\n`)
+  outgoing.end("data: [DONE]\n\n")
+})
+
+const send = (outgoing: ServerResponse, reply: Exclude<Reply, { readonly type: "held" }>, body: unknown): void => {
   switch (reply.type) {
     case "stall":
       if (reply.where === "within_body") writeHalf(outgoing)
@@ -619,7 +646,7 @@ const send = (outgoing: ServerResponse, reply: Reply, body: unknown): void => {
       return
     case "completion":
       if (isMembers(body) && body["stream"] === true) {
-        outgoing.writeHead(200, { ...openAiHeaders(), "content-type": "text/event-stream; charset=utf-8" })
+        outgoing.writeHead(200, streamHeaders())
         for (const data of toPieces(toCompletion(reply, body["model"]))) outgoing.write(`data: ${data}\n\n`)
         outgoing.end("data: [DONE]\n\n")
         return

@@ -19,11 +19,12 @@ export const App = ({ state, actions }: Props): ComponentChild => {
   return h(
     "div",
     { class: "page", "data-pane": state.pane },
-    h("a", { class: "skip", href: "#message", onClick: skipToMessage }, "Skip to the message box"),
+    signedIn !== undefined &&
+      h("a", { class: "skip", href: "#message", onClick: skipToMessage }, "Skip to the message box"),
     h(
       "header",
       { class: "top" },
-      h("p", { class: "brand" }, h("img", { src: "/assets/icon.svg", alt: "", width: 22, height: 22 }), "turnkeeper"),
+      h("h1", { class: "brand" }, h("img", { src: "/assets/icon.svg", alt: "", width: 22, height: 22 }), "turnkeeper"),
       signedIn !== undefined && h(PaneChoice, { pane: state.pane, actions: signedIn }),
       session !== undefined && h("p", { class: "who" }, session.name),
       session !== undefined &&
@@ -32,7 +33,7 @@ export const App = ({ state, actions }: Props): ComponentChild => {
     signedIn === undefined
       ? h(SignIn, { state, actions })
       : h(
-          "div",
+          "main",
           { class: "panes" },
           h(Conversations, { state, actions: signedIn }),
           h(Talk, { state, actions: signedIn }),
@@ -75,7 +76,7 @@ const SignIn = ({ state, actions }: Props): ComponentChild => {
     h(
       "form",
       { onSubmit: submit },
-      h("h1", null, "Sign in"),
+      h("h2", null, "Sign in"),
       h(
         "p",
         { class: "hint", id: "token-hint" },

@@ -1,13 +1,19 @@
 import DOMPurify from "dompurify"
 import { Marked } from "marked"
 
+const entities: { readonly [character: string]: string } = { "&": "&amp;", "<": "&lt;", ">": "&gt;" }
+const special = /[&<>]/g
+const escaped = (text: string): string => text.replace(special, (character) => entities[character] ?? "")
+
 const marked = new Marked({
   async: false,
   gfm: true,
   breaks: true,
   renderer: {
+    // What looks like HTML is what the model says, and is shown as it stands.
+    html: ({ text }) => escaped(text),
     // Nothing of another host is loaded, so an image is what it would have said.
-    image: ({ text }) => text
+    image: ({ text }) => escaped(text)
   }
 })
 

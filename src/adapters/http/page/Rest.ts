@@ -1,5 +1,5 @@
 import { makeEventReader } from "./EventStream.ts"
-import type { Problem, Session, TurnEvent } from "./Wire.ts"
+import type { PlacedEvent, Problem, Session, TurnEvent } from "./Wire.ts"
 
 /** The service has answered with a problem. */
 export class Refused extends Error {
@@ -19,9 +19,6 @@ export class Refused extends Error {
 export class Unreachable extends Error {
   override readonly name = "Unreachable"
 }
-
-/** An event of a turn, and its place, from which the stream goes on after a break. */
-export type PlacedEvent = TurnEvent & { readonly id: string }
 
 /** A comment comes every 15 seconds: where nothing came for this long, nothing will. */
 const silenceMillis = 40_000

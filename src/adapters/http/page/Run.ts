@@ -1,5 +1,4 @@
-import type { PlacedEvent } from "./Rest.ts"
-import type { Problem, ToolCall } from "./Wire.ts"
+import type { PlacedEvent, Problem, ToolCall } from "./Wire.ts"
 
 /** What a turn shows while it runs: text and tool calls in their order. */
 export type Part = { readonly kind: "text"; readonly text: string } | { readonly kind: "call"; readonly call: ToolCall }

@@ -1,7 +1,7 @@
 import { type Keep, makeKeep } from "./Keep.ts"
-import { makeRest, type PlacedEvent, Refused, type Rest, Unreachable, whoIs } from "./Rest.ts"
+import { makeRest, Refused, type Rest, Unreachable, whoIs } from "./Rest.ts"
 import { afterEvent, failedRun, followed, nothingShown, type Outgoing, type Run, runOf } from "./Run.ts"
-import type { Conversation, Message, Page, Session, Task } from "./Wire.ts"
+import type { Conversation, Message, Page, PlacedEvent, Session, Task } from "./Wire.ts"
 import { wordsOf, wordsOfCall, wordsOfError } from "./Words.ts"
 
 /** A list of which the first pages are here. */
@@ -166,11 +166,7 @@ export const makeSignedIn = (store: Store, session: Session, leave: (problem: st
     if (openId !== undefined) connection.during(() => lists.refreshMessages())
   }
 
-  const openFromAddress = (): void => {
-    const id = location.hash.slice(1)
-    if ((id === "" ? undefined : id) !== store.get().openId || !store.get().messages.loaded)
-      open(id === "" ? undefined : id)
-  }
+  const openFromAddress = (): void => open(location.hash.slice(1) || undefined)
   const onVisible = (): void => {
     if (document.visibilityState === "visible") connection.during(lists.refreshAll)
   }

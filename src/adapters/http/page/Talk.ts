@@ -42,9 +42,9 @@ export const Talk = ({ state, actions }: Props): ComponentChild => {
   const entries = entriesOf(state, actions)
   const title = state.conversations.entries.find(({ id }) => id === openId)?.title
   return h(
-    "main",
-    { class: "pane talk", id: "talk", "aria-labelledby": "talk-title" },
-    h("h1", { id: "talk-title" }, openId === undefined ? "New conversation" : (title ?? "Conversation")),
+    "section",
+    { class: "pane talk", "aria-labelledby": "talk-title" },
+    h("h2", { id: "talk-title" }, openId === undefined ? "New conversation" : (title ?? "Conversation")),
     h(
       "div",
       {

@@ -16,7 +16,7 @@ export const Tasks = ({ state, actions }: Props): ComponentChild => {
   const done = tasks.entries.filter((task) => task.completed).length
   const shown = hidden ? tasks.entries.filter((task) => !task.completed) : tasks.entries
   return h(
-    "aside",
+    "section",
     { class: "pane tasks", "aria-labelledby": "tasks-title" },
     h(
       "div",

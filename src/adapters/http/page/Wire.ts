@@ -77,3 +77,6 @@ export type TurnEvent =
   | { readonly name: "tool_call_begun" | "tool_call_done"; readonly data: ToolCall }
   | { readonly name: "completed" | "stopped"; readonly data: TurnReply }
   | { readonly name: "failed" | "interrupted"; readonly data: Problem }
+
+/** An event of a turn, and its place, from which the stream goes on after a break; empty where it has none. */
+export type PlacedEvent = TurnEvent & { readonly id: string }

@@ -1,0 +1,430 @@
+import { assert, layer } from "@effect/vitest"
+import { Deferred, Effect } from "effect"
+import { faults, replies } from "../support/model-server.ts"
+import {
+  act,
+  box,
+  complaints,
+  countIs,
+  findings,
+  openWindow,
+  reads,
+  replied,
+  saidByAgent,
+  saidByUser,
+  say,
+  screenshot,
+  startSite,
+  TheBrowser,
+  taskRows
+} from "./support.ts"
+
+layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
+  it.effect("talks, by the keyboard alone, and knows it all after a reload", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      yield* act(async () => {
+        await reads(page.locator(".welcome"), "What shall we get done?")
+        await reads(page.locator(".conversations"), "None yet")
+        await reads(page.locator(".tasks"), "Nothing to do")
+        await screenshot(page, "first-visit")
+        await page.keyboard.type("Add a task to buy groceries")
+        await page.keyboard.press("Enter")
+        await reads(saidByUser(page), "Add a task to buy groceries")
+        await reads(saidByAgent(page), "I've added 'Buy groceries' to your list as task 1.")
+        await countIs(taskRows(page), 1)
+        await reads(taskRows(page), "Buy groceries")
+        await reads(page.getByRole("status"), "I've added 'Buy groceries'")
+        await page.keyboard.type("What is on my list?")
+        await page.keyboard.press("Enter")
+        await countIs(saidByAgent(page), 2)
+        await reads(saidByAgent(page).nth(1), "Buy groceries")
+        assert.strictEqual(await page.locator(".conversations .row").count(), 1)
+
+        await page.reload()
+        await countIs(saidByUser(page), 2)
+        await countIs(saidByAgent(page), 2)
+        await reads(taskRows(page), "Buy groceries")
+        const card = page.locator("details.card").first()
+        await card.locator("summary").focus()
+        await page.keyboard.press("Enter")
+        await reads(card, "add_task")
+        await screenshot(page, "talk")
+      })
+    })
+  )
+
+  it.effect("keeps what is being written through a reload, for each conversation", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      yield* act(async () => {
+        await say(page, "Hello")
+        await countIs(replied(page), 1)
+        await box(page).fill("half a")
+        await page.getByRole("link", { name: "New" }).click()
+        await reads(page.locator(".welcome"), "What shall we get done?")
+        assert.strictEqual(await box(page).inputValue(), "")
+        await page.getByRole("button", { name: "What is on my list?" }).click()
+        assert.strictEqual(await box(page).inputValue(), "What is on my list?")
+        await page.reload()
+        await box(page).waitFor()
+        assert.strictEqual(await box(page).inputValue(), "What is on my list?")
+        await page.locator(".conversations .row a").click()
+        await countIs(saidByAgent(page), 1)
+        assert.strictEqual(await box(page).inputValue(), "half a")
+      })
+    })
+  )
+
+  it.effect("renames and deletes conversations", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      yield* act(async () => {
+        await say(page, "Hello")
+        await countIs(replied(page), 1)
+        const nav = page.getByRole("navigation", { name: "Conversations" })
+        await nav.getByRole("button", { name: /^Rename/ }).click()
+        const name = page.getByRole("textbox", { name: "Its new name" })
+        await name.fill("Never mind")
+        await page.keyboard.press("Escape")
+        await name.waitFor({ state: "detached" })
+        await nav.getByRole("button", { name: /^Rename/ }).click()
+        await name.fill("Groceries")
+        assert.deepStrictEqual(await findings(page), [])
+        await page.keyboard.press("Enter")
+        await nav.getByRole("link", { name: "Groceries" }).waitFor()
+        await page.getByRole("heading", { name: "Groceries" }).waitFor()
+        await nav.getByRole("button", { name: "Delete Groceries" }).click()
+        await reads(page.getByRole("dialog"), "“Groceries” and all that was said in it will be gone.")
+        await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click()
+        await reads(nav, "None yet")
+        await reads(page.locator(".welcome"), "What shall we get done?")
+      })
+      assert.deepStrictEqual((yield* site.get("/conversations")).data, [])
+    })
+  )
+
+  it.effect("changes tasks by hand", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      yield* act(async () => {
+        const field = page.getByRole("textbox", { name: "A new task" })
+        await field.fill("Call Ada")
+        await field.press("Enter")
+        await reads(taskRows(page), "Call Ada")
+        await field.fill("Water the plants")
+        await field.press("Enter")
+        await countIs(taskRows(page), 2)
+        await page.getByRole("checkbox", { name: /Call Ada/ }).click()
+        await page.getByRole("button", { name: "Hide 1 done" }).click()
+        await countIs(taskRows(page), 1)
+        await page.getByRole("button", { name: "Hide 1 done" }).click()
+        await countIs(taskRows(page), 2)
+        await page.getByRole("button", { name: "Delete Water the plants" }).click()
+        await page.getByRole("checkbox", { name: /Water/ }).waitFor({ state: "detached" })
+      })
+      const { data } = yield* site.get("/tasks")
+      assert.deepStrictEqual(
+        data.map(({ title, completed }: { title: string; completed: boolean }) => [title, completed]),
+        [["Call Ada", true]]
+      )
+    })
+  )
+
+  it.effect("shows the reply as it is made, and the tasks as they change", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      const [acted, said] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      yield* site.model.script(
+        replies.calls([
+          { name: "add_task", arguments: { title: "Buy milk" } },
+          { name: "add_task", arguments: { title: "Buy **bread**" } }
+        ]),
+        replies.after(Deferred.await(acted), replies.calls([{ name: "complete_task", arguments: { task_id: 1 } }])),
+        replies.held(Deferred.await(said), "Milk is **done**, and the *bread* is still to be bought.")
+      )
+      yield* act(async () => {
+        await say(page, "Add milk and bread; I have the milk")
+        await countIs(taskRows(page), 2)
+        await reads(page.locator("details.card"), "Added task 1 “Buy milk”")
+        await reads(page.locator(".thinking"), "Thinking")
+        assert.isFalse(await page.getByRole("checkbox", { name: /Buy milk/ }).isChecked())
+      })
+      yield* Deferred.succeed(acted, undefined)
+      yield* act(async () => {
+        await page.locator(".task.done").waitFor()
+        await reads(saidByAgent(page).locator("strong"), "done")
+        assert.notInclude((await saidByAgent(page).textContent()) ?? "", "still to be bought")
+        await page.getByRole("button", { name: "Stop" }).waitFor()
+        await screenshot(page, "streaming")
+        assert.deepStrictEqual(await findings(page), [])
+      })
+      yield* Deferred.succeed(said, undefined)
+      yield* act(async () => {
+        await reads(saidByAgent(page), "the bread is still to be bought.")
+        await page.getByRole("button", { name: "Send" }).waitFor()
+        await reads(page.getByRole("status"), "Agent: Milk is **done**")
+        await countIs(page.locator("details.card"), 3)
+        await countIs(saidByUser(page), 1)
+      })
+    })
+  )
+
+  it.effect("tells why a turn failed, and tries it again under the same key", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site, {}, complaints.refused)
+      const page = yield* open()
+      yield* site.model.script(replies.calls([{ name: "add_task", arguments: { title: "Buy milk" } }]))
+      yield* site.model.otherwise(faults.unauthorized)
+      yield* act(async () => {
+        await say(page, "Buy milk")
+        await reads(page.locator(".problem"), "not set up as it should be")
+      })
+      // That is for the operator to mend, and not to be tried again.
+      yield* act(async () => {
+        await page.getByRole("button", { name: "Put it into the box again" }).click()
+        assert.strictEqual(await box(page).inputValue(), "Buy milk")
+      })
+      yield* site.model.otherwise(faults.badJson)
+      yield* act(async () => {
+        await box(page).fill("Buy bread")
+        await box(page).press("Enter")
+        await page.getByRole("button", { name: "Try again" }).waitFor()
+        await screenshot(page, "failed")
+        assert.deepStrictEqual(await findings(page), [])
+        await page.reload()
+        await page.getByRole("button", { name: "Try again" }).waitFor()
+      })
+      yield* site.model.otherwise(replies.text("The bread is on its way."))
+      yield* act(async () => {
+        await page.getByRole("button", { name: "Try again" }).click()
+        await reads(saidByAgent(page), "The bread is on its way.")
+        await countIs(saidByUser(page), 2)
+        await page.getByRole("button", { name: "Try again" }).waitFor({ state: "detached" })
+      })
+      const { data } = yield* site.get("/conversations")
+      assert.strictEqual(data.length, 1)
+      const messages = yield* site.get(`/conversations/${data[0].id}/messages`)
+      assert.deepStrictEqual(
+        messages.data.map(({ content }: { content: string }) => content),
+        ["Buy milk", "Buy bread", "The bread is on its way."]
+      )
+    })
+  )
+
+  it.effect("recovers by itself when the service is killed in mid-answer, and the turn is there once", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site, {}, complaints.unreachable)
+      const page = yield* open()
+      yield* site.model.script(
+        replies.calls([{ name: "add_task", arguments: { title: "Buy milk" } }]),
+        replies.held(Effect.never, "The milk is on its way, and so am I.")
+      )
+      yield* act(async () => {
+        await say(page, "Buy milk")
+        await reads(saidByAgent(page), "The milk is on")
+      })
+      yield* site.kill
+      yield* act(async () => {
+        await reads(page.getByRole("alert"), "The service cannot be reached.")
+        await screenshot(page, "lost")
+        assert.deepStrictEqual(await findings(page), [])
+      })
+      yield* site.model.otherwise(replies.text("The milk is on the list."))
+      yield* site.startAgain
+      yield* act(async () => {
+        await reads(saidByAgent(page), "The milk is on the list.")
+        await page.locator(".notice").waitFor({ state: "detached" })
+        await countIs(saidByUser(page), 1)
+        await countIs(saidByAgent(page), 1)
+        await countIs(taskRows(page), 1)
+        assert.notInclude((await saidByAgent(page).textContent()) ?? "", "and so am I")
+      })
+      const { data } = yield* site.get("/conversations")
+      assert.strictEqual(data.length, 1)
+      const messages = yield* site.get(`/conversations/${data[0].id}/messages`)
+      assert.strictEqual(messages.data.length, 2)
+      assert.strictEqual((yield* site.get("/tasks")).data.length, 1)
+    })
+  )
+
+  it.effect(
+    "loses nothing that was sent: not by a reload in mid-answer, and not when nobody was there to take it",
+    () =>
+      Effect.gen(function* () {
+        const site = yield* startSite("scripted")
+        const { open } = yield* openWindow(site, {}, complaints.unreachable)
+        const page = yield* open()
+        const said = yield* Deferred.make<void>()
+        yield* site.model.script(replies.held(Deferred.await(said), "It is a long answer to a short question."))
+        yield* act(async () => {
+          await say(page, "First")
+          await reads(saidByAgent(page), "It is a long")
+          await page.reload()
+          await reads(saidByUser(page), "First")
+        })
+        yield* Deferred.succeed(said, undefined)
+        yield* act(async () => {
+          await reads(saidByAgent(page), "to a short question.")
+          await countIs(saidByUser(page), 1)
+          await page.getByRole("button", { name: "Send" }).waitFor()
+        })
+        yield* site.kill
+        yield* act(async () => {
+          await say(page, "Second")
+          await reads(page.getByRole("alert"), "The service cannot be reached.")
+          await reads(saidByAgent(page), "Kept here, and sent as soon as the service can be reached")
+        })
+        yield* site.model.otherwise(replies.text("Here I am."))
+        yield* site.startAgain
+        yield* act(async () => {
+          await reads(saidByAgent(page), "Here I am.")
+          await countIs(saidByUser(page), 2)
+          const kept: ReadonlyArray<string> = await page.evaluate("Object.keys(localStorage)")
+          assert.deepStrictEqual(
+            kept.filter((name) => name.includes(":sent:")),
+            []
+          )
+        })
+      })
+  )
+
+  it.effect("shows the same in two tabs", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      const { open } = yield* openWindow(site)
+      const one = yield* open()
+      yield* act(async () => {
+        await say(one, "Add a task to buy milk")
+        await countIs(replied(one), 1)
+      })
+      const other = yield* open(new URL(one.url()).hash)
+      yield* act(async () => {
+        await countIs(replied(other), 1)
+        await say(other, "Mark task 1 as done")
+        await countIs(replied(one), 2)
+        await one.locator(".task.done").waitFor()
+        await one.getByRole("button", { name: "Delete Buy milk" }).click()
+        await reads(other.locator(".tasks"), "Nothing to do")
+      })
+    })
+  )
+
+  it.effect("runs nothing that stands in a task or that the model says", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site)
+      const title = "<script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>"
+      yield* site.send("POST", "/tasks", { title })
+      yield* site.model.otherwise(
+        replies.text(
+          [
+            title,
+            "<svg onload='window.hurt = 3'><style>* { display: none }</style>",
+            "[a link](javascript:window.hurt=4) and [another](https://example.com/)",
+            "![a picture](https://example.com/picture.png)",
+            "<iframe src='https://example.com/'></iframe><form action='https://example.com/'><input name=x></form>"
+          ].join("\n\n")
+        )
+      )
+      const page = yield* open()
+      yield* act(async () => {
+        await reads(taskRows(page), title)
+        await say(page, title)
+        await reads(saidByUser(page), title)
+        await reads(saidByAgent(page), "a picture")
+        const reply = saidByAgent(page).locator(".prose")
+        await reply.getByRole("link", { name: "another" }).waitFor()
+        assert.strictEqual(
+          await reply.locator("img, script, svg, style, iframe, form, input, [onerror], [onload]").count(),
+          0
+        )
+        assert.deepStrictEqual(
+          await page.evaluate("[...document.querySelectorAll('.prose a[href]')].map(({ href, rel }) => [href, rel])"),
+          [["https://example.com/", "noopener noreferrer nofollow"]]
+        )
+        assert.isUndefined(await page.evaluate("window.hurt"))
+      })
+    })
+  )
+
+  it.effect("asks for a token where it does not know who is there, and keeps it in memory alone", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      const { open } = yield* openWindow(
+        site,
+        { extraHTTPHeaders: { "x-forwarded-for": "192.0.2.1" } },
+        complaints.refused
+      )
+      const page = yield* open()
+      yield* act(async () => {
+        const token = page.getByLabel("Token")
+        await token.fill("wrong")
+        await token.press("Enter")
+        await reads(page.getByRole("alert"), "This token is not valid.")
+        assert.deepStrictEqual(await findings(page), [])
+        await screenshot(page, "sign-in")
+        await token.fill(site.token)
+        await token.press("Enter")
+        await say(page, "Hello")
+        await countIs(replied(page), 1)
+        const kept: string = await page.evaluate(
+          "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])"
+        )
+        assert.notInclude(kept, site.token)
+        await page.reload()
+        await token.waitFor()
+      })
+    })
+  )
+
+  it.effect("has nothing that axe-core finds wrong, in light and dark, on a screen and on a phone", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      yield* site.send("POST", "/chat", { message: "Add a task to buy groceries" })
+      yield* site.send("POST", "/tasks", { title: "A".repeat(255), description: "B ".repeat(100) })
+      const [{ id }] = (yield* site.get("/conversations")).data
+      for (const colorScheme of ["light", "dark"] as const) {
+        const { open } = yield* openWindow(site, { colorScheme })
+        const page = yield* open(`#${id}`)
+        yield* act(async () => {
+          await countIs(saidByAgent(page), 1)
+          await page.locator("details.card summary").click()
+          assert.deepStrictEqual(await findings(page), [])
+          if (colorScheme === "dark") await screenshot(page, "dark")
+        })
+        const phone = yield* openWindow(site, { colorScheme, viewport: { width: 320, height: 640 } })
+        const small = yield* phone.open(`#${id}`)
+        yield* act(async () => {
+          await countIs(saidByAgent(small), 1)
+          await small.locator("details.card summary").click()
+        })
+        for (const name of ["Conversations", "Tasks", "Talk"]) {
+          yield* act(async () => {
+            await small.getByRole("button", { name, exact: true }).click()
+            assert.strictEqual(await small.evaluate("document.documentElement.scrollWidth"), 320)
+            assert.deepStrictEqual(await findings(small), [])
+          })
+        }
+      }
+      const phone = yield* openWindow(site, { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2 })
+      const small = yield* phone.open(`#${id}`)
+      yield* act(async () => {
+        await countIs(saidByAgent(small), 1)
+        await screenshot(small, "phone")
+      })
+    })
+  )
+})
