@@ -24,7 +24,7 @@ export const Conversations = ({ state, actions }: Props): ComponentChild => {
     h(
       "div",
       { class: "pane-head" },
-      h("h2", { id: "conversations-title" }, "Conversations"),
+      h("h2", { id: "conversations-title", tabIndex: -1 }, "Conversations"),
       h(
         "a",
         { href: "#", class: "button quiet small", onClick: () => actions.show("talk") },
@@ -52,7 +52,7 @@ export const Conversations = ({ state, actions }: Props): ComponentChild => {
           title: "Delete this conversation?",
           submit: "Delete",
           danger: true,
-          onSubmit: () => void actions.remove(asked.conversation.id),
+          onSubmit: () => void remove(asked.conversation, actions),
           onClosed: () => ask(undefined)
         },
         h(
@@ -62,6 +62,11 @@ export const Conversations = ({ state, actions }: Props): ComponentChild => {
         )
       )
   )
+}
+
+const remove = async ({ id }: Conversation, actions: SignedIn): Promise<void> => {
+  // The button goes with its conversation, and the focus would with it.
+  if (await actions.remove(id)) document.getElementById("conversations-title")?.focus()
 }
 
 const Row = ({

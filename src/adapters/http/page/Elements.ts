@@ -1,5 +1,5 @@
 import { type ComponentChild, type ComponentChildren, h } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 
 type Renderer = (text: string) => DocumentFragment
 
@@ -24,7 +24,8 @@ export const Prose = ({ text }: { readonly text: string }): ComponentChild => {
       here = false
     }
   }, [])
-  useEffect(() => {
+  // Before it is painted, or it would be gone for a moment each time.
+  useLayoutEffect(() => {
     if (renderer !== undefined) element.current?.replaceChildren(renderer(text))
   }, [text, ready])
   return h("div", { class: ready ? "prose" : "prose plain", ref: element }, ready ? null : text)

@@ -125,7 +125,7 @@ export const makeRest = ({ id, token }: Session) => {
     /** What is at a path. */
     get: async <A>(path: string): Promise<A> => (await ask("GET", path)).json(),
     /** Changes what is at a path, and gives what it has become. */
-    change: async <A>(method: "PATCH" | "POST", path: string, body: object): Promise<A> =>
+    change: async <A>(method: "PATCH" | "POST", path: string, body?: object): Promise<A> =>
       (await ask(method, path, body)).json(),
     remove: async (path: string): Promise<void> => {
       await ask("DELETE", path)

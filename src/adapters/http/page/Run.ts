@@ -35,6 +35,8 @@ export interface Run {
   readonly committed: number
   readonly lastEventId: string
   readonly problem: Problem | undefined
+  /** Whether somebody has stopped it. */
+  readonly stopped: boolean
 }
 
 export const runOf = (outgoing: Outgoing): Run => ({
@@ -58,7 +60,7 @@ export const followed = (turnId: string, conversationId: string): Run => ({
 })
 
 /** What a run shows before anything was told of it. */
-export const nothingShown = { parts: [], committed: 0, lastEventId: "" } as const
+export const nothingShown = { parts: [], committed: 0, lastEventId: "", stopped: false } as const
 
 const withText = (parts: ReadonlyArray<Part>, committed: number, text: string): ReadonlyArray<Part> => {
   const last = parts.at(-1)
@@ -106,6 +108,7 @@ export const afterEvent = (before: Run, event: PlacedEvent): Run => {
       return {
         ...run,
         phase: "over",
+        stopped: event.name === "stopped",
         conversationId: event.data.conversation_id,
         turnId: event.data.turn_id,
         parts: [

@@ -292,12 +292,22 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
   const page = async <Entry>(path: string, cursor: string | null = null): Promise<Page<Entry>> =>
     rest.get(cursor === null ? path : `${path}&after=${encodeURIComponent(cursor)}`)
 
+  /** How often each list was asked for: an answer that has been overtaken by another is of no use. */
+  const asked = { conversations: 0, messages: 0, tasks: 0 }
+  /** How often a task was changed here: a list that was made meanwhile may not know of it. */
+  let taskChanges = 0
+
   const refreshConversations = async (): Promise<void> => {
+    const turn = ++asked.conversations
     const { data, next_cursor } = await page<Conversation>(conversationPath)
+    if (turn !== asked.conversations) return
     store.set({ conversations: { entries: data, cursor: next_cursor, loaded: true } })
   }
   const refreshTasks = async (): Promise<void> => {
+    const [turn, changes] = [++asked.tasks, taskChanges]
     const { data, next_cursor } = await page<Task>(taskPath)
+    if (turn !== asked.tasks) return
+    if (changes !== taskChanges) return refreshTasks()
     const known = store.get().tasks
     const before = new Map(known.entries.map((task) => [task.id, JSON.stringify(task)]))
     const changed = data.filter((task) => JSON.stringify(task) !== before.get(task.id)).map((task) => task.id)
@@ -309,18 +319,21 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
   const refreshMessages = async (): Promise<void> => {
     const id = store.get().openId
     if (id === undefined) return
+    const turn = ++asked.messages
     try {
       const { data, next_cursor } = await page<Message>(messagePath(id))
-      if (store.get().openId !== id) return
+      if (store.get().openId !== id || turn !== asked.messages) return
       const entries = data.toReversed()
       const first = entries[0]?.seq ?? 0
       const older = store.get().messages.entries.filter((message) => message.seq < first)
       const cursor = older.length > 0 ? store.get().messages.cursor : next_cursor
-      const answered = new Set(entries.filter(({ role }) => role === "assistant").map((message) => message.turn_id))
+      const over = new Set(
+        entries.filter((message) => message.turn_status !== "running").map((message) => message.turn_id)
+      )
       store.set({
         messages: { entries: [...older, ...entries], cursor, loaded: true },
         // What is stored takes the place of what was told.
-        runs: store.get().runs.filter((run) => !(run.phase === "over" && answered.has(run.turnId ?? "")))
+        runs: store.get().runs.filter((run) => !(run.phase === "over" && over.has(run.turnId ?? "")))
       })
       onMessages()
     } catch (error) {
@@ -372,6 +385,7 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
     },
     /** A task as it is now. */
     putTask: (task: Task): void => {
+      taskChanges++
       const { entries, ...tasks } = store.get().tasks
       const others = entries.filter(({ id }) => id !== task.id)
       store.set({
@@ -380,6 +394,7 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
       })
     },
     dropTask: (taskId: number): void => {
+      taskChanges++
       const { tasks } = store.get()
       store.set({ tasks: { ...tasks, entries: tasks.entries.filter(({ id }) => id !== taskId) } })
     }
@@ -503,12 +518,11 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     if (run.outgoing !== undefined) keep.forgetSent(run.outgoing.key)
   }
 
-  const onBegun = (run: Run): void => {
+  const onBegun = (run: Run, before: Run): void => {
     remember(run)
-    const { openId } = store.get()
-    if (openId === undefined && run.outgoing?.askedIn === undefined && run.conversationId !== undefined) {
-      // The draft of a conversation that has begun is that conversation's.
-      const { draft } = store.get()
+    const { draft, openId } = store.get()
+    // The conversation that it begins is opened, once, and what is being written is said there.
+    if (openId === undefined && before.conversationId === undefined && run.conversationId !== undefined) {
       keep.keepDraft(undefined, "")
       keep.keepDraft(run.conversationId, draft)
       location.hash = run.conversationId
@@ -549,7 +563,7 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     if (before === undefined) return
     const run = afterEvent(before, event)
     put(run)
-    if (event.name === "begun") onBegun(run)
+    if (event.name === "begun") onBegun(run, before)
     onCall(event)
     if (run.phase === "over" || run.phase === "failed") onEnd(run)
   }
@@ -678,7 +692,7 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
       if (run.turnId === undefined || run.phase === "stopping") return
       change(run.id, { phase: "stopping" })
       try {
-        await rest.change("POST", `/turns/${run.turnId}/stop`, {})
+        await rest.change("POST", `/turns/${run.turnId}/stop`)
       } catch (error) {
         if (find(run.id)?.phase === "stopping") change(run.id, { phase: "running" })
         store.set({ notice: `It could not be stopped. ${wordsOfError(error)}` })

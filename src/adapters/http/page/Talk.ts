@@ -1,7 +1,7 @@
 import { type ComponentChild, h } from "preact"
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 import { Icon, Prose } from "./Elements.ts"
-import type { Part, Run } from "./Run.ts"
+import type { Run } from "./Run.ts"
 import type { SignedIn, State } from "./Store.ts"
 import type { Message, ToolCall } from "./Wire.ts"
 import { wordsOf, wordsOfCall, wordsOfFailure } from "./Words.ts"
@@ -25,7 +25,10 @@ const isHere = (run: Run, { openId }: State): boolean => run.conversationId === 
 
 /** The turn of the open conversation that is under way. */
 const activeIn = (state: State): Run | undefined =>
-  state.runs.find((run) => isHere(run, state) && run.phase !== "failed" && run.phase !== "over")
+  state.runs
+    .filter((run) => isHere(run, state) && run.phase !== "failed" && run.phase !== "over")
+    // One that waits for another is not the one that can be stopped.
+    .sort((one, other) => Number(one.turnId === undefined) - Number(other.turnId === undefined))[0]
 
 /** What was said in the open conversation, and the box for what is to be said next. */
 export const Talk = ({ state, actions }: Props): ComponentChild => {
@@ -112,22 +115,17 @@ const entriesOf = (state: State, actions: SignedIn): Array<ComponentChild> => {
   )
   return [
     ...messages.entries.flatMap((message): Array<ComponentChild> => {
-      if (message.role === "assistant") return [h(Reply, { key: message.id, message })]
+      if (message.role === "assistant") return [reply(message)]
       const said = h(Said, { key: message.id, text: message.content })
       if (answered.has(message.turn_id)) return [said]
       const run = runs.find(({ turnId }) => turnId === message.turn_id)
-      return [
-        said,
-        run === undefined
-          ? h(Unanswered, { key: `${message.id}/turn`, message, actions })
-          : h(Underway, { key: run.id, run, state, actions })
-      ]
+      return [said, run === undefined ? unanswered(message, actions) : underway(run, state, actions)]
     }),
     ...runs
       .filter((run) => isHere(run, state) && !stored.has(run.turnId ?? ""))
       .flatMap((run) => [
         h(Said, { key: `${run.id}/said`, text: run.outgoing?.text ?? "" }),
-        h(Underway, { key: run.id, run, state, actions })
+        underway(run, state, actions)
       ])
   ]
 }
@@ -135,60 +133,57 @@ const entriesOf = (state: State, actions: SignedIn): Array<ComponentChild> => {
 const Said = ({ text }: { readonly text: string }): ComponentChild =>
   h("li", { class: "said-by-user" }, h("p", { class: "unseen" }, "You said:"), h("p", { class: "bubble" }, text))
 
-const Agent = ({
-  children,
-  busy = false
-}: {
-  readonly children: Array<ComponentChild | false>
-  readonly busy?: boolean
-}): ComponentChild =>
-  h("li", { class: "said-by-agent", "aria-busy": busy }, h("p", { class: "unseen" }, "The agent said:"), children)
+/** What the agent does and says in a turn: the same element from its beginning to its end, so that open cards stay open. */
+const agent = (turn: string, busy: boolean, children: Array<ComponentChild>): ComponentChild =>
+  h(
+    "li",
+    { key: `${turn}/agent`, class: "said-by-agent", "aria-busy": busy },
+    h("p", { class: "unseen" }, "The agent said:"),
+    children
+  )
 
-const Reply = ({ message }: { readonly message: Message }): ComponentChild =>
-  h(Agent, {
-    children: [
-      ...message.tool_calls.map((call) => h(Card, { key: call.id, call })),
-      h(Prose, { key: "text", text: message.content }),
-      message.turn_status === "stopped" && h("p", { key: "stopped", class: "note" }, "Stopped.")
-    ]
-  })
+const cards = (calls: ReadonlyArray<ToolCall>): Array<ComponentChild> =>
+  calls.map((call) => h(Card, { key: call.id, call }))
+
+const stoppedNote = h("p", { key: "stopped", class: "note" }, "Stopped.")
+
+const reply = (message: Message): ComponentChild =>
+  agent(message.turn_id, false, [
+    ...cards(message.tool_calls),
+    message.content !== "" && h(Prose, { key: "text", text: message.content }),
+    message.turn_status === "stopped" && stoppedNote
+  ])
 
 /** A turn that has no reply, and of which nothing more is told here. */
-const Unanswered = ({ message, actions }: { readonly message: Message; readonly actions: SignedIn }): ComponentChild =>
-  h(Agent, {
-    busy: message.turn_status === "running",
-    children: [
-      ...message.tool_calls.map((call) => h(Card, { key: call.id, call })),
-      message.turn_status === "failed" &&
+const unanswered = (message: Message, actions: SignedIn): ComponentChild =>
+  agent(message.turn_id, message.turn_status === "running", [
+    ...cards(message.tool_calls),
+    message.turn_status === "failed" &&
+      h(
+        "div",
+        { key: "failed", class: "problem" },
+        h("p", null, "This turn failed. What the agent did before is shown above; the rest did not happen."),
         h(
-          "div",
-          { key: "failed", class: "problem" },
-          h("p", null, "This turn failed. What the agent did before is shown above; the rest did not happen."),
-          h(
-            "button",
-            { type: "button", class: "quiet small", onClick: () => actions.write(message.content) },
-            "Put it into the box again"
-          )
-        ),
-      message.turn_status === "stopped" && h("p", { key: "stopped", class: "note" }, "Stopped."),
-      message.turn_status === "running" && h(Thinking, { key: "thinking", words: "Thinking" })
-    ]
-  })
-
-const showPart = (part: Part, index: number): ComponentChild =>
-  part.kind === "text" ? h(Prose, { key: index, text: part.text }) : h(Card, { key: part.call.id, call: part.call })
+          "button",
+          { type: "button", class: "quiet small", onClick: () => actions.write(message.content) },
+          "Put it into the box again"
+        )
+      ),
+    message.turn_status === "stopped" && stoppedNote,
+    message.turn_status === "running" && h(Thinking, { key: "thinking", words: "Thinking" })
+  ])
 
 /** A turn that this page sends or follows. */
-const Underway = ({ run, state, actions }: Props & { readonly run: Run }): ComponentChild => {
+const underway = (run: Run, state: State, actions: SignedIn): ComponentChild => {
   const words = progressOf(run, state)
-  return h(Agent, {
-    busy: run.phase !== "failed" && run.phase !== "over",
-    children: [
-      ...run.parts.map(showPart),
-      words !== undefined && h(Thinking, { key: "thinking", words }),
-      run.phase === "failed" && h(Failure, { key: "failed", run, actions })
-    ]
-  })
+  return agent(run.turnId ?? run.id, run.phase !== "failed" && run.phase !== "over", [
+    ...run.parts.map((part, index) =>
+      part.kind === "text" ? h(Prose, { key: index, text: part.text }) : h(Card, { key: part.call.id, call: part.call })
+    ),
+    run.stopped && stoppedNote,
+    words !== undefined && h(Thinking, { key: "thinking", words }),
+    run.phase === "failed" && h(Failure, { key: "failed", run, actions })
+  ])
 }
 
 const progressOf = (run: Run, { lostUntil }: State): string | undefined => {

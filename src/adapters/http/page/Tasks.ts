@@ -21,7 +21,7 @@ export const Tasks = ({ state, actions }: Props): ComponentChild => {
     h(
       "div",
       { class: "pane-head" },
-      h("h2", { id: "tasks-title" }, "Tasks"),
+      h("h2", { id: "tasks-title", tabIndex: -1 }, "Tasks"),
       done > 0 &&
         h(
           "button",
@@ -68,6 +68,11 @@ const NewTask = ({ actions }: { readonly actions: SignedIn }): ComponentChild =>
   )
 }
 
+const removeTask = async (task: Task, actions: SignedIn): Promise<void> => {
+  // The button goes with its task, and the focus would with it.
+  if (await actions.removeTask(task)) document.getElementById("tasks-title")?.focus()
+}
+
 const Row = ({
   task,
   isTouched,
@@ -96,5 +101,5 @@ const Row = ({
       ),
       h("span", { class: "number" }, h("span", { class: "unseen" }, "task "), task.id)
     ),
-    h(IconButton, { name: `Delete ${task.title}`, icon: "trash", onClick: () => void actions.removeTask(task) })
+    h(IconButton, { name: `Delete ${task.title}`, icon: "trash", onClick: () => void removeTask(task, actions) })
   )

@@ -12,6 +12,9 @@ const actions = makeActions(store)
 let drawing = false
 const draw = (): void => {
   drawing = false
+  const { conversations, openId } = store.get()
+  const title = conversations.entries.find(({ id }) => id === openId)?.title
+  document.title = title === undefined ? "turnkeeper" : `${title} – turnkeeper`
   render(h(App, { state: store.get(), actions }), root)
 }
 store.subscribe(() => {
