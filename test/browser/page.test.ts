@@ -180,6 +180,65 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
     })
   )
 
+  it.effect("stops a turn, and keeps what was said", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      yield* site.model.script(
+        replies.calls([{ name: "add_task", arguments: { title: "Buy milk" } }]),
+        replies.held(Effect.never, "It is a long answer to a short question.")
+      )
+      yield* act(async () => {
+        await say(page, "Buy milk")
+        await reads(saidByAgent(page), "It is a long")
+        await page.getByRole("button", { name: "Stop" }).press("Enter")
+        await reads(saidByAgent(page), "Stopped.")
+        await page.getByRole("button", { name: "Send" }).waitFor()
+        await reads(replied(page), "It is a long")
+        await page.reload()
+        await reads(saidByAgent(page), "Stopped.")
+        await reads(replied(page), "It is a long")
+        await countIs(taskRows(page), 1)
+      })
+      yield* site.model.otherwise(replies.text("Here I am again."))
+      yield* act(async () => {
+        await say(page, "Hello?")
+        await reads(replied(page), "Here I am again.")
+      })
+    })
+  )
+
+  it.effect("shows a turn that another tab has begun as it happens, and stops it from there", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site)
+      const one = yield* open()
+      yield* site.model.script(replies.text("Hello."))
+      yield* act(async () => {
+        await say(one, "Hello")
+        await reads(replied(one), "Hello.")
+      })
+      const other = yield* open(new URL(one.url()).hash)
+      yield* site.model.script(
+        replies.calls([{ name: "add_task", arguments: { title: "Buy milk" } }]),
+        replies.held(Effect.never, "It is a long answer to a short question.")
+      )
+      yield* act(async () => {
+        await reads(replied(other), "Hello.")
+        await say(one, "Buy milk")
+        await reads(saidByUser(other), "Buy milk")
+        await reads(saidByAgent(other), "It is a long")
+        await countIs(taskRows(other), 1)
+        await other.getByRole("button", { name: "Stop" }).click()
+        await reads(saidByAgent(one), "Stopped.")
+        await reads(saidByAgent(other), "Stopped.")
+        await countIs(saidByUser(one), 2)
+        await countIs(saidByUser(other), 2)
+      })
+    })
+  )
+
   it.effect("tells why a turn failed, and tries it again under the same key", () =>
     Effect.gen(function* () {
       const site = yield* startSite("scripted")

@@ -81,8 +81,7 @@ export const startSite = Effect.fnUntraced(function* (modelKind: "offline" | "sc
 /** What a browser may complain of in a test, beside nothing. */
 export const complaints = {
   /** The service is gone. */
-  unreachable:
-    /status of 404|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE/,
+  unreachable: /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE/,
   /** The service answers with a problem. */
   refused: /the server responded with a status of (?:4\d\d|50[0-3])/
 }

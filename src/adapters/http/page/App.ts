@@ -30,6 +30,7 @@ export const App = ({ state, actions }: Props): ComponentChild => {
       session !== undefined &&
         h("button", { type: "button", class: "quiet small", onClick: actions.signOut }, "Sign out")
     ),
+    signedIn !== undefined && h(Notices, { state, actions: signedIn }),
     signedIn === undefined
       ? h(SignIn, { state, actions })
       : h(
@@ -39,7 +40,6 @@ export const App = ({ state, actions }: Props): ComponentChild => {
           h(Talk, { state, actions: signedIn }),
           h(Tasks, { state, actions: signedIn })
         ),
-    signedIn !== undefined && h(Notices, { state, actions: signedIn }),
     h("p", { class: "unseen", role: "status" }, state.announcement)
   )
 }

@@ -38,7 +38,7 @@ const icons = {
   pen: "m4 16 1-4 8-8 3 3-8 8-4 1Z",
   plus: "M10 4v12M4 10h12",
   send: "M10 16V4M4.5 9.5 10 4l5.5 5.5",
-  stop: "M6 6h8v8H6z",
+  stop: "M5 5h10v10H5z",
   trash: "M4 6h12M8 6V4h4v2M6 6l1 10h6l1-10"
 }
 

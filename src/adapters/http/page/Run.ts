@@ -30,6 +30,8 @@ export interface Run {
    * stored messages are here to take its place.
    */
   readonly phase: "sending" | "waiting" | "running" | "stopping" | "failed" | "over"
+  /** Whether the service has told of the turn: then it is followed, and before that the message is sent. */
+  readonly begun: boolean
   readonly parts: ReadonlyArray<Part>
   /** How many of the parts are committed: the rest may be taken back. */
   readonly committed: number
@@ -45,7 +47,8 @@ export const runOf = (outgoing: Outgoing): Run => ({
   outgoing,
   conversationId: outgoing.conversationId,
   turnId: outgoing.turnId,
-  phase: outgoing.problem === undefined ? "sending" : "failed",
+  phase: outgoing.problem !== undefined ? "failed" : outgoing.turnId === undefined ? "sending" : "running",
+  begun: outgoing.turnId !== undefined,
   problem: outgoing.problem
 })
 
@@ -56,6 +59,7 @@ export const followed = (turnId: string, conversationId: string): Run => ({
   conversationId,
   turnId,
   phase: "running",
+  begun: true,
   problem: undefined
 })
 
@@ -90,6 +94,7 @@ export const afterEvent = (before: Run, event: PlacedEvent): Run => {
         ...nothingShown,
         lastEventId: event.id,
         phase: run.phase === "stopping" ? "stopping" : "running",
+        begun: true,
         conversationId: event.data.conversation_id,
         turnId: event.data.turn_id,
         problem: undefined

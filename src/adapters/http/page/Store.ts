@@ -502,6 +502,14 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     if (run !== undefined) put({ ...run, ...by })
   }
 
+  const forgetSent = (run: Run): void => {
+    if (run.outgoing !== undefined) keep.forgetSent(run.outgoing.key)
+  }
+  const letGo = (run: Run): void => {
+    forgetSent(run)
+    drop(run.id)
+  }
+
   /** Keeps what is needed to go on with a message after a reload. */
   const remember = (run: Run): void => {
     if (run.outgoing === undefined) return
@@ -514,10 +522,6 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     put({ ...run, outgoing })
     keep.keepSent(outgoing)
   }
-  const forgetSent = (run: Run): void => {
-    if (run.outgoing !== undefined) keep.forgetSent(run.outgoing.key)
-  }
-
   const onBegun = (run: Run, before: Run): void => {
     remember(run)
     const { draft, openId } = store.get()
@@ -573,24 +577,13 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     return phase === undefined || phase === "over" || phase === "failed"
   }
 
-  /** Asks for the events of a turn once, in the way that knows most. */
+  /** Asks for the events of a turn once. */
   const watch = async (run: Run): Promise<void> => {
-    const onlyOnce = (event: PlacedEvent) => onEvent(run.id, event)
-    if (run.turnId !== undefined && (run.outgoing === undefined || run.lastEventId !== "")) {
-      try {
-        return await rest.follow(run.turnId, run.lastEventId, ended, onlyOnce)
-      } catch (error) {
-        if (!(error instanceof Refused && error.problem.status === 404) || run.outgoing === undefined) throw error
-      }
-    }
+    const tellOf = (event: PlacedEvent) => onEvent(run.id, event)
+    if (run.begun && run.turnId !== undefined) return rest.follow(run.turnId, run.lastEventId, ended, tellOf)
     if (run.outgoing === undefined) return
-    // What was shown of an earlier attempt is told once more from its beginning.
-    change(run.id, nothingShown)
-    await rest.chat(
-      { key: run.outgoing.key, text: run.outgoing.text, conversationId: run.outgoing.askedIn },
-      ended,
-      onlyOnce
-    )
+    const { askedIn, key, text } = run.outgoing
+    await rest.chat({ key, text, conversationId: askedIn }, ended, tellOf)
   }
 
   /** What to do about an answer that is no stream: `again` after so many milliseconds, or nothing. */
@@ -606,9 +599,10 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
       return problem.status === 409 ? Math.min(retryAfter ?? 1000, 1000 * (attempt + 1)) : (retryAfter ?? 5000)
     }
     if (isPassing(new Refused(problem))) return Math.max(retryAfter ?? 0, pauseBefore(attempt))
-    if (run.outgoing === undefined) {
-      drop(run.id)
-      connection.during(() => lists.refreshMessages())
+    if (run.outgoing === undefined || run.begun) {
+      // The turn has gone with its conversation.
+      letGo(run)
+      connection.during(lists.refreshAll)
       return
     }
     const failed = failedRun(run, problem)
@@ -652,11 +646,8 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
   const followOne = (known: Run | undefined, turnId: string, conversationId: string): void => {
     if (known === undefined) begin(followed(turnId, conversationId))
     // It is tried again, by another tab.
-    else if (known.phase === "failed") begin({ ...known, ...nothingShown, phase: "running", problem: undefined })
-  }
-  const letGo = (run: Run): void => {
-    forgetSent(run)
-    drop(run.id)
+    else if (known.phase === "failed")
+      begin({ ...known, ...nothingShown, phase: "running", begun: true, problem: undefined })
   }
 
   return {
@@ -689,7 +680,7 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
       }
     },
     stop: async (run: Run): Promise<void> => {
-      if (run.turnId === undefined || run.phase === "stopping") return
+      if (run.turnId === undefined || !run.begun || run.phase === "stopping") return
       change(run.id, { phase: "stopping" })
       try {
         await rest.change("POST", `/turns/${run.turnId}/stop`)
@@ -698,7 +689,7 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
         store.set({ notice: `It could not be stopped. ${wordsOfError(error)}` })
       }
     },
-    retry: (run: Run): void => begin({ ...run, ...nothingShown, phase: "sending", problem: undefined }),
+    retry: (run: Run): void => begin({ ...run, ...nothingShown, phase: "sending", begun: false, problem: undefined }),
     dismiss: letGo,
     /** Lets go of the turns of a conversation that is no more. */
     forget: (conversationId: string): void => {

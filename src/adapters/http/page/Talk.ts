@@ -28,7 +28,7 @@ const activeIn = (state: State): Run | undefined =>
   state.runs
     .filter((run) => isHere(run, state) && run.phase !== "failed" && run.phase !== "over")
     // One that waits for another is not the one that can be stopped.
-    .sort((one, other) => Number(one.turnId === undefined) - Number(other.turnId === undefined))[0]
+    .sort((one, other) => Number(other.begun) - Number(one.begun))[0]
 
 /** What was said in the open conversation, and the box for what is to be said next. */
 export const Talk = ({ state, actions }: Props): ComponentChild => {
@@ -314,7 +314,7 @@ const Composer = ({ state, actions }: Props): ComponentChild => {
             class: "round stop",
             "aria-label": "Stop",
             title: "Stop",
-            disabled: active.turnId === undefined || active.phase === "stopping",
+            disabled: !active.begun || active.phase === "stopping",
             onClick: () => void actions.stop(active)
           },
           h(Icon, { name: "stop" })
