@@ -52,6 +52,11 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         await page.keyboard.press("Enter")
         await reads(card, "add_task")
         await screenshot(page, "talk")
+        await page.emulateMedia({ colorScheme: "dark" })
+        await screenshot(page, "dark")
+        await page.setViewportSize({ width: 390, height: 720 })
+        await page.emulateMedia({ colorScheme: "light" })
+        await screenshot(page, "phone")
       })
     })
   )
@@ -462,7 +467,6 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
           await countIs(saidByAgent(page), 1)
           await page.locator("details.card summary").click()
           assert.deepStrictEqual(await findings(page), [])
-          if (colorScheme === "dark") await screenshot(page, "dark")
         })
         const phone = yield* openWindow(site, { colorScheme, viewport: { width: 320, height: 640 } })
         const small = yield* phone.open(`#${id}`)
@@ -478,12 +482,6 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
           })
         }
       }
-      const phone = yield* openWindow(site, { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2 })
-      const small = yield* phone.open(`#${id}`)
-      yield* act(async () => {
-        await countIs(saidByAgent(small), 1)
-        await screenshot(small, "phone")
-      })
     })
   )
 })

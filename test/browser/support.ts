@@ -95,7 +95,7 @@ export const openWindow = Effect.fnUntraced(function* (
   const browser = yield* TheBrowser
   const wrong: Array<string> = []
   const context = yield* Effect.acquireRelease(
-    Effect.promise(() => browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })),
+    Effect.promise(() => browser.newContext({ viewport: { width: 1120, height: 720 }, ...options })),
     (context) =>
       Effect.andThen(
         Effect.promise(() => context.close()),
