@@ -94,6 +94,7 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         await say(page, "Hello")
         await countIs(replied(page), 1)
         const nav = page.getByRole("navigation", { name: "Conversations" })
+        await nav.getByRole("listitem").hover()
         await nav.getByRole("button", { name: /^Rename/ }).click()
         const name = page.getByRole("textbox", { name: "Its new name" })
         await name.fill("Never mind")
@@ -105,7 +106,11 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         await page.keyboard.press("Enter")
         await nav.getByRole("link", { name: "Groceries" }).waitFor()
         await page.getByRole("heading", { name: "Groceries" }).waitFor()
-        await nav.getByRole("button", { name: "Delete Groceries" }).click()
+        // By the keyboard: the buttons come behind their conversation.
+        await nav.getByRole("link", { name: "Groceries" }).focus()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
         await reads(page.getByRole("dialog"), "“Groceries” and all that was said in it will be gone.")
         await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click()
         await reads(nav, "None yet")
@@ -153,10 +158,13 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
       yield* site.model.script(
         replies.calls([
           { name: "add_task", arguments: { title: "Buy milk" } },
-          { name: "add_task", arguments: { title: "Buy **bread**" } }
+          { name: "add_task", arguments: { title: "Buy bread" } }
         ]),
         replies.after(Deferred.await(acted), replies.calls([{ name: "complete_task", arguments: { task_id: 1 } }])),
-        replies.held(Deferred.await(said), "Milk is **done**, and the *bread* is still to be bought.")
+        replies.held(
+          Deferred.await(said),
+          "The milk is **done**, since you have it. That leaves the bread, which is *still* to be bought, and nothing else."
+        )
       )
       yield* act(async () => {
         await say(page, "Add milk and bread; I have the milk")
@@ -169,16 +177,16 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
       yield* act(async () => {
         await page.locator(".task.done").waitFor()
         await reads(saidByAgent(page).locator("strong"), "done")
-        assert.notInclude((await saidByAgent(page).textContent()) ?? "", "still to be bought")
+        assert.notInclude((await saidByAgent(page).textContent()) ?? "", "nothing else")
         await page.getByRole("button", { name: "Stop" }).waitFor()
         await screenshot(page, "streaming")
         assert.deepStrictEqual(await findings(page), [])
       })
       yield* Deferred.succeed(said, undefined)
       yield* act(async () => {
-        await reads(saidByAgent(page), "the bread is still to be bought.")
+        await reads(saidByAgent(page), "which is still to be bought, and nothing else.")
         await page.getByRole("button", { name: "Send" }).waitFor()
-        await reads(page.getByRole("status"), "Agent: Milk is **done**")
+        await reads(page.getByRole("status"), "Agent: The milk is **done**")
         await countIs(page.locator("details.card"), 3)
         await countIs(saidByUser(page), 1)
       })
@@ -240,6 +248,41 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         await reads(saidByAgent(other), "Stopped.")
         await countIs(saidByUser(one), 2)
         await countIs(saidByUser(other), 2)
+      })
+    })
+  )
+
+  it.effect("lets a turn that somebody else has begun end before it sends the next one", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site, {}, complaints.refused)
+      const page = yield* open()
+      const said = yield* Deferred.make<void>()
+      yield* site.model.script(replies.text("Hello."))
+      yield* act(async () => {
+        await say(page, "Hello")
+        await reads(replied(page), "Hello.")
+      })
+      yield* site.model.next
+      const [{ id }] = (yield* site.get("/conversations")).data
+      yield* site.model.script(
+        replies.held(Deferred.await(said), "It is a long answer from elsewhere."),
+        replies.text("Here you are.")
+      )
+      yield* Effect.forkScoped(site.send("POST", "/chat", { message: "From elsewhere", conversation_id: id }))
+      yield* site.model.next
+      yield* act(async () => {
+        await say(page, "From here")
+        await reads(saidByAgent(page), "Waiting for the turn before this one")
+        await reads(saidByUser(page), "From elsewhere")
+        await reads(saidByAgent(page).nth(1), "Thinking")
+      })
+      yield* Deferred.succeed(said, undefined)
+      yield* act(async () => {
+        await reads(replied(page), "Here you are.")
+        await countIs(saidByUser(page), 3)
+        await countIs(replied(page), 3)
+        await reads(replied(page).nth(1), "from elsewhere.")
       })
     })
   )

@@ -56,7 +56,7 @@ export type Reply =
   /** Says nothing for as long as the client waits: at all, or after the first half of an answer. */
   | { readonly type: "endless"; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly type: "stall"; readonly where: "before_headers" | "within_body" }
-  /** Says the first half, and the rest when the effect is done. */
+  /** Says the first half, if it is asked for piece by piece, and the rest when the effect is done. */
   | { readonly type: "held"; readonly until: Effect.Effect<unknown>; readonly reply: CompletionReply }
 
 /** A reply, or what makes it: as late as it likes, so a latch or a deferred holds an answer back. */
@@ -619,7 +619,11 @@ const sendHeld = Effect.fnUntraced(function* (
   { reply, until }: Extract<Reply, { readonly type: "held" }>,
   body: unknown
 ) {
-  const pieces = toPieces(toCompletion(reply, isMembers(body) ? body["model"] : undefined))
+  if (!isMembers(body) || body["stream"] !== true) {
+    yield* until
+    return send(outgoing, reply, body)
+  }
+  const pieces = toPieces(toCompletion(reply, body["model"]))
   const half = Math.ceil(pieces.length / 2)
   outgoing.writeHead(200, streamHeaders())
   for (const data of pieces.slice(0, half)) outgoing.write(`data: ${data}\n\n`)

@@ -71,7 +71,9 @@ const forwarded = /^(?:forwarded|via|x-forwarded(?:-.*)?|x-real-ip)$/
  * Whether a request comes from a browser on this machine that shows this page: not through a proxy that happens to run
  * here, not under a name that an attacker has pointed here, and not from the script of another page.
  */
-const isLocal = (request: HttpServerRequest.HttpServerRequest): boolean => {
+export const isLocal = (
+  request: Pick<HttpServerRequest.HttpServerRequest, "headers" | "peerAddress" | "source">
+): boolean => {
   const { headers, source } = request
   return (
     localPeer.test(Option.getOrElse(request.peerAddress, () => "")) &&

@@ -2,7 +2,8 @@ import { request } from "node:http"
 import { brotliDecompressSync, gunzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
-import { LocalSession } from "../../../src/adapters/http/Page.ts"
+import { Headers } from "effect/http"
+import { isLocal, LocalSession } from "../../../src/adapters/http/Page.ts"
 import { problemJson, serveFakes } from "../../support/http.ts"
 
 const session = { id: "demo", name: 'Demo "&" <D>', token: "demo-token" }
@@ -206,6 +207,19 @@ describe("the session of this machine", () => {
       assert.notInclude(old, session.token)
     })
   )
+
+  it("is given to this machine, and to no other", () => {
+    const isGivenTo = (peer: string) =>
+      isLocal({
+        headers: Headers.fromInput({ host: "localhost:8000" }),
+        peerAddress: Option.some(peer),
+        source: { httpVersion: "1.1" }
+      })
+    for (const peer of ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"]) assert.isTrue(isGivenTo(peer), peer)
+    for (const peer of ["", "192.0.2.1", "10.127.0.1", "::ffff:192.0.2.1", "::", "fe80::1", "2001:db8::1"]) {
+      assert.isFalse(isGivenTo(peer), peer)
+    }
+  })
 
   it.live("is given to nobody where there is none", () =>
     Effect.gen(function* () {

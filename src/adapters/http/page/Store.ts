@@ -287,7 +287,7 @@ const unlessGone = (error: unknown): void => {
 const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
   const conversationPath = "/conversations?limit=50"
   const taskPath = "/tasks?limit=200"
-  const messagePath = (id: string) => `/conversations/${id}/messages?order=desc&limit=100`
+  const messagePath = (id: string) => `/conversations/${encodeURIComponent(id)}/messages?order=desc&limit=100`
 
   const page = async <Entry>(path: string, cursor: string | null = null): Promise<Page<Entry>> =>
     rest.get(cursor === null ? path : `${path}&after=${encodeURIComponent(cursor)}`)
@@ -409,25 +409,25 @@ const makeConnection = (
   refresh: () => Promise<void>,
   leave: (problem: string | undefined) => void
 ) => {
-  let wake: () => void = () => undefined
+  const waiting = new Set<() => void>()
   let recovering = false
 
   /** Waits, but not past the moment at which somebody wants it tried now. */
   const pause = (millis: number): Promise<void> =>
     new Promise((resolve) => {
-      const before = wake
       const timer = setTimeout(() => done(), millis)
       const done = () => {
         clearTimeout(timer)
         ended.removeEventListener("abort", done)
+        waiting.delete(done)
         resolve()
       }
       ended.addEventListener("abort", done)
-      wake = () => {
-        before()
-        done()
-      }
+      waiting.add(done)
     })
+  const wake = (): void => {
+    for (const done of waiting) done()
+  }
 
   const recover = async (): Promise<void> => {
     if (recovering) return
@@ -461,7 +461,7 @@ const makeConnection = (
   return {
     pause,
     recover,
-    tryNow: (): void => wake(),
+    tryNow: wake,
     /** Loads what nobody has asked for by hand: if it cannot be had now, it is as soon as it can. */
     during: (load: () => Promise<void>): void => {
       load().catch((error: unknown) => {
