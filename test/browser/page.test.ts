@@ -497,6 +497,35 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
     })
   )
 
+  it.effect("has its frame without any script, and recovers from what a proxy says in the service's place", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      yield* site.send("POST", "/tasks", { title: "Call Ada" })
+      const bare = yield* openWindow(site, { javaScriptEnabled: false })
+      const still = yield* bare.open()
+      yield* act(async () => {
+        await reads(still.getByRole("heading"), "turnkeeper")
+        await still.getByRole("navigation", { name: "Conversations" }).waitFor({ state: "attached" })
+        await still.getByRole("main").waitFor()
+      })
+      const { context, open } = yield* openWindow(site, {}, complaints.refused)
+      const bodies = ["<html>Bad Gateway</html>", '{"message":"Bad Gateway"}', "null"]
+      yield* act(() =>
+        context.route("**/tasks?*", (route) => {
+          const body = bodies.shift()
+          return body === undefined ? route.continue() : route.fulfill({ status: 504, body })
+        })
+      )
+      const page = yield* open()
+      yield* act(async () => {
+        await reads(page.getByRole("alert"), "The service cannot be reached.")
+        await page.getByRole("button", { name: "Try now" }).click()
+        await reads(taskRows(page), "Call Ada")
+        await page.locator(".notice").waitFor({ state: "detached" })
+      })
+    })
+  )
+
   it.effect("has nothing that axe-core finds wrong, in light and dark, on a screen and on a phone", () =>
     Effect.gen(function* () {
       const site = yield* startSite()

@@ -83,7 +83,7 @@ export const complaints = {
   /** The service is gone. */
   unreachable: /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE/,
   /** The service answers with a problem. */
-  refused: /the server responded with a status of (?:4\d\d|50[0-3])/
+  refused: /the server responded with a status of (?:4\d\d|50[0-4])/
 }
 
 /** A window of one's own, with its own storage, that fails the test if the page does what it should not. */
@@ -113,6 +113,7 @@ export const openWindow = Effect.fnUntraced(function* (
     if (!request.url().startsWith(`${site.url}/`)) wrong.push(`It asked for ${request.url()}`)
   })
   return {
+    context,
     /** Opens the page in a new tab. */
     open: (hash = ""): Effect.Effect<Page> =>
       Effect.promise(async () => {

@@ -39,16 +39,16 @@ const turnEvents: { readonly [Name in TurnEvent["name"]]: true } = {
 /** A later version of the service may tell of more. */
 const isTurnEvent = (name: string): name is TurnEvent["name"] => Object.hasOwn(turnEvents, name)
 
+const isProblem = (body: Problem | null): body is Problem => typeof body?.error?.code === "string"
+
 const refusedOf = async (response: Response): Promise<Refused> => {
   const seconds = Number(response.headers.get("retry-after"))
   const retryAfter = seconds > 0 ? seconds * 1000 : undefined
-  try {
-    return new Refused(await response.json(), retryAfter)
-  } catch {
-    // Not of the service, but of something before it.
-    const detail = `The service answered with status ${response.status}.`
-    return new Refused({ status: response.status, detail, error: { code: "unavailable" } }, retryAfter)
-  }
+  const body: Problem | null = await response.json().catch(() => null)
+  if (isProblem(body)) return new Refused(body, retryAfter)
+  // It is not the service's answer, but that of something before it.
+  const detail = `The service answered with status ${response.status}.`
+  return new Refused({ status: response.status, detail, error: { code: "unavailable" } }, retryAfter)
 }
 
 const reach = async (path: string, init: RequestInit): Promise<Response> => {
