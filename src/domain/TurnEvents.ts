@@ -24,7 +24,10 @@ export type TurnEvent = EventPlace &
       }
     /** More of what the model says. */
     | { readonly _tag: "Text"; readonly text: string }
-    /** What was told since the last step holds no longer: the model is asked once more, or by someone else. */
+    /**
+     * What was told since the last step holds no longer: the model is asked once more, or by someone else. What of it took
+     * effect after all is told again.
+     */
     | { readonly _tag: "Restarted" }
     | { readonly _tag: "ToolCallBegun"; readonly call: BegunCall }
     /** The call has taken effect, and is committed. */

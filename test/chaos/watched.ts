@@ -21,15 +21,20 @@ const eventsOf = (text: string): ReadonlyArray<Told> =>
 /** What somebody sees in the end who was told these events. */
 const screenOf = (events: ReadonlyArray<Told>) => {
   let text = ""
-  const done: Array<string> = []
+  let steps: Array<string> = []
+  let step: Array<string> = []
   for (const { data, name } of events) {
     const said = JSON.parse(data)
-    if (name === "begun") done.length = 0
+    if (name === "begun") steps = []
+    if (name === "step_done") steps.push(...step)
     if (name === "text") text += said.text
-    if (name === "begun" || name === "restarted" || name === "step_done") text = ""
-    if (name === "tool_call_done") done.push(said.id)
+    if (name === "tool_call_done") step.push(said.id)
+    if (name === "begun" || name === "restarted" || name === "step_done") {
+      text = ""
+      step = []
+    }
   }
-  return { text, done: done.join() }
+  return { text, done: steps.join() }
 }
 
 export const isStream = (answer: Answer): boolean => answer.headers.get("content-type") === "text/event-stream"

@@ -34,7 +34,9 @@ export interface Screen {
   turnId: TurnId | undefined
   place: EventPlace | undefined
   text: string
+  /** The calls of the steps that are done, and those since then. */
   calls: Array<string>
+  step: Array<string>
 }
 
 /** Shows one more event. */
@@ -44,16 +46,22 @@ export const show = (screen: Screen, event: TurnEvent): void => {
     case "Begun":
       screen.text = ""
       screen.calls = []
+      screen.step = []
       break
     case "Text":
       screen.text += event.text
       break
-    case "Restarted":
     case "StepDone":
+      screen.calls.push(...screen.step)
       screen.text = ""
+      screen.step = []
+      break
+    case "Restarted":
+      screen.text = ""
+      screen.step = []
       break
     case "ToolCallDone":
-      screen.calls.push(event.call.id)
+      screen.step.push(event.call.id)
       break
     default:
       break

@@ -458,7 +458,7 @@ const client = Effect.fnUntraced(function* (world: World, ledger: Ledger): Effec
       conversationId,
       bodies: [],
       ended: undefined,
-      screen: { turnId: undefined, place: undefined, text: "", calls: [] },
+      screen: { turnId: undefined, place: undefined, text: "", calls: [], step: [] },
       unseen: []
     }
     ledger.sent.push(entry)

@@ -66,7 +66,7 @@ export const eventStreamWords =
   "Server-sent events, as they happen. `begun`: `{conversation_id, turn_id}`, what was told of the turn before holds no " +
   "longer. `text`: `{text}`, more of what the agent says. `tool_call_begun`: `{id, tool_name, arguments}`. " +
   "`tool_call_done`: the tool call with its result, which is committed. `step_done`: `{step}`, all up to here is committed. " +
-  "`restarted`: `{step}`, the text since that step holds no longer. The last one is `completed` or `stopped`, with the " +
+  "`restarted`: `{step}`, what was told since that step holds no longer, and what of it happened is told again. The last one is `completed` or `stopped`, with the " +
   "answer, or `failed`, with a problem. `interrupted`, with a problem, ends the stream before that, as does a lost " +
   "connection: the turn goes on, and its events behind an id can be had as `Last-Event-ID`. An id is " +
   "`attempt.step.position`; more events may come to be."
