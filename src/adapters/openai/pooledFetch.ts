@@ -1,8 +1,6 @@
-// @effect-diagnostics-next-line nodeBuiltinImport:off -- undici's bodies are Node's streams
-import { Readable } from "node:stream"
 import { Effect, type Scope } from "effect"
 import type { ClientOptions } from "openai"
-import { Agent } from "undici"
+import { Agent, type Dispatcher } from "undici"
 
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
@@ -30,14 +28,13 @@ export const pooledFetch: Effect.Effect<Fetch, never, Scope.Scope> = Effect.acqu
         })
         const type = headers["content-type"]
         const streams = typeof type === "string" && type.toLowerCase().startsWith("text/event-stream")
-        const content = streams ? (Readable.toWeb(body) as ReadableStream) : await body.text()
         const about = {
           status: statusCode,
           headers: Object.entries(headers).flatMap(([name, value]) =>
             value === undefined ? [] : [value].flat().map((each): [string, string] => [name, each])
           )
         }
-        return typeof content === "string" ? new TextResponse(content, about) : new Response(content, about)
+        return streams ? new PiecesResponse(body, about) : new TextResponse(await body.text(), about)
       }
   )
 )
@@ -48,6 +45,35 @@ class TextResponse extends Response {
   constructor(content: string, about: ResponseInit) {
     super(null, about)
     this.text = () => Promise.resolve(content)
+  }
+}
+
+type Body = Dispatcher.ResponseData["body"]
+
+/** A response that is read as it comes, from the connection itself: a stream of the platform's between is a tenth of a turn. */
+export class PiecesResponse extends Response {
+  readonly pieces: Body
+  constructor(pieces: Body, about: ResponseInit) {
+    super(null, about)
+    this.pieces = pieces
+  }
+
+  /**
+   * Is done with it. A connection can be used again once its body has come to an end, which is worth a moment; but nothing waits
+   * for that.
+   */
+  readonly leave = (isWhole: boolean): void => {
+    const { pieces } = this
+    if (!isWhole) {
+      pieces.destroy()
+      return
+    }
+    // @effect-diagnostics-next-line globalTimers:off -- outside of any fiber
+    const timer = setTimeout(() => pieces.destroy(), 1000)
+    void pieces
+      .dump()
+      .catch(() => undefined)
+      .finally(() => clearTimeout(timer))
   }
 }
 

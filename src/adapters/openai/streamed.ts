@@ -1,6 +1,7 @@
 import { Option, Result, Schema } from "effect"
 import { Sse } from "effect/encoding"
 import type { OnText } from "../../ports/LLM.ts"
+import { PiecesResponse } from "./pooledFetch.ts"
 
 const optional = <S extends Schema.Top>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 
@@ -124,22 +125,32 @@ const makeAssembly = (onText: OnText) => {
  */
 // @effect-diagnostics-next-line asyncFunction:off -- a body is read by promises
 export const readStreamed = async (response: Response, onText: OnText): Promise<string> => {
+  const assembly = makeAssembly(onText)
+  if (response instanceof PiecesResponse) {
+    await assemble(assembly, response.pieces.iterator({ destroyOnReturn: false }))
+    response.leave(assembly.isDone())
+    return assembly.whole()
+  }
   const { body } = response
   if (body === null || !(response.headers.get("content-type") ?? "").toLowerCase().includes("text/event-stream")) {
     return response.text()
   }
-  const assembly = makeAssembly(onText)
+  await assemble(assembly, body)
+  return assembly.whole()
+}
+
+/** Takes pieces until the answer is whole, or spoilt. */
+// @effect-diagnostics-next-line asyncFunction:off -- as above
+const assemble = async (
+  assembly: ReturnType<typeof makeAssembly>,
+  pieces: AsyncIterable<Uint8Array>
+): Promise<void> => {
   const parser = Sse.makeParser((event) => {
     if (event._tag === "Event") assembly.take(event.data)
   })
   const decoder = new TextDecoder()
-  for await (const bytes of body.values({ preventCancel: true })) {
+  for await (const bytes of pieces) {
     if (parser.feed(decoder.decode(bytes, { stream: true })) !== undefined) assembly.spoil()
     if (!assembly.isOpen()) break
   }
-  // A connection can be used again once its body has come to an end, which is worth a moment; but nothing waits for that.
-  void (
-    assembly.isDone() ? body.pipeTo(new WritableStream(), { signal: AbortSignal.timeout(1000) }) : body.cancel()
-  ).catch(() => undefined)
-  return assembly.whole()
 }
