@@ -13,6 +13,8 @@ import { Turns } from "./Turns.ts"
 
 /** How often one looks at turns that other instances run, while anybody watches one. */
 const lookEvery = Duration.millis(250)
+/** How many of them are read at once: one that takes long must not hold up all the others. */
+const readsAtOnce = 8
 /** How often one looks for who watches from afar, while any turn runs here. */
 const noticeEvery = Duration.millis(500)
 /** How often they are told more. */
@@ -31,14 +33,15 @@ export class TurnFeed extends Context.Service<
     /**
      * The events of a turn behind a place, or all of them; the last one tells how the turn has ended. What is committed comes
      * from the store, what is not from the instance that runs the turn. The turn goes on as it would if nobody followed it:
-     * who does not keep up gets more at once. Fails with `ShuttingDown` when this instance is about to end before the turn,
-     * and with `TurnNotFound` when its conversation is deleted meanwhile.
+     * who does not keep up gets more at once. Comes back as soon as the turn is found, until whose next event it may be long.
+     * The stream fails with `ShuttingDown` when this instance is about to end before the turn, and with `TurnNotFound` when
+     * its conversation is deleted meanwhile.
      */
     readonly follow: (
       userId: UserId,
       turnId: TurnId,
       after: Option.Option<EventPlace>
-    ) => Stream.Stream<TurnEvent, FeedError>
+    ) => Effect.Effect<Stream.Stream<TurnEvent, FeedError>, FeedError, Scope.Scope>
     /**
      * Ends a running turn, wherever it runs, with what the model had said until then for its reply; what is committed stays.
      * Answers how the turn then stands: it may have come to another end just before. Fails with `StorageUnavailable` when it
@@ -66,15 +69,19 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
     const watching = yield* Latch.make()
 
     const look = Effect.gen(function* () {
-      const watched = [...far].filter(([, turn]) => !turn.isOver())
+      const running = () => [...far].filter(([, turn]) => !turn.isOver())
       // At once, or somebody could come between the look and the closing, and wait for a look that does not come.
-      yield* Effect.sync(() => watched.length === 0 && watching.closeUnsafe())
+      yield* Effect.sync(() => running().length === 0 && watching.closeUnsafe())
       yield* watching.await
+      const watched = running()
       if (watched.length === 0) return
       const refs = watched.map(([, { ref }]) => ({ ...ref, stop: false }))
       const glances = yield* soon(repo.watch(refs, watchMillis))
       const byTurn = new Map(glances.map((glance) => [glance.turnId, glance]))
-      yield* Effect.forEach(watched, ([turnId, turn]) => soon(turn.see(byTurn.get(turnId))), { discard: true })
+      yield* Effect.forEach(watched, ([turnId, turn]) => soon(turn.see(byTurn.get(turnId))), {
+        concurrency: readsAtOnce,
+        discard: true
+      })
     })
 
     /** The turn as the store tells of it, to be watched until the scope is closed. */
@@ -109,48 +116,46 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
       userId: UserId,
       turnId: TurnId,
       after: Option.Option<EventPlace>
-    ): Stream.Stream<TurnEvent, FeedError> =>
-      Stream.fromPull(
-        Effect.map(Effect.scope, (scope): Pull.Pull<Array.NonEmptyReadonlyArray<TurnEvent>, FeedError> => {
-          let place = Option.getOrUndefined(after)
-          let live: LiveTurn | undefined
-          let distant: FarTurn | undefined
-          let ended = false
+    ): Effect.Effect<Stream.Stream<TurnEvent, FeedError>, FeedError, Scope.Scope> =>
+      Effect.flatMap(Effect.scope, (scope) => {
+        let place = Option.getOrUndefined(after)
+        let live: LiveTurn | undefined
+        let distant: FarTurn | undefined
+        let ended = false
 
-          /** Whoever can tell what comes next: the turn itself if it runs here, or else the store. */
-          const source = Effect.gen(function* () {
-            if (live !== undefined && live.account().ending === undefined) live = undefined
-            live ??= liveOf(userId, turnId)
-            if (live !== undefined && canTell(live.account(), place)) {
-              live.watch()
-              return live
-            }
-            yield* turns.ready
-            distant ??= yield* Effect.provideService(join(userId, turnId), Scope.Scope, scope)
-            // What others have told of it may be newer than what is known here.
-            if (!canTell(distant.account(), place)) yield* soon(distant.read)
-            const failure = distant.failure()
-            return failure === undefined ? distant : yield* failure
-          })
-
-          const next: Pull.Pull<Array.NonEmptyReadonlyArray<TurnEvent>, FeedError> = Effect.gen(function* () {
-            while (!ended) {
-              const watched = yield* source
-              const version = watched.version()
-              const events = eventsAfter(watched.account(), place)
-              if (Array.isReadonlyArrayNonEmpty(events)) {
-                const last = Array.lastNonEmpty(events)
-                place = last
-                ended = last._tag === "Completed" || last._tag === "Stopped" || last._tag === "Failed"
-                return events
-              }
-              yield* changeSince(watched, version)
-            }
-            return yield* Cause.done()
-          })
-          return next
+        /** Whoever can tell what comes next: the turn itself if it runs here, or else the store. */
+        const source = Effect.gen(function* () {
+          if (live !== undefined && live.account().ending === undefined) live = undefined
+          live ??= liveOf(userId, turnId)
+          if (live !== undefined && canTell(live.account(), place)) {
+            live.watch()
+            return live
+          }
+          yield* turns.ready
+          distant ??= yield* Effect.provideService(join(userId, turnId), Scope.Scope, scope)
+          // What others have told of it may be newer than what is known here.
+          if (!canTell(distant.account(), place)) yield* soon(distant.read)
+          const failure = distant.failure()
+          return failure === undefined ? distant : yield* failure
         })
-      ).pipe(Stream.scoped)
+
+        const next: Pull.Pull<Array.NonEmptyReadonlyArray<TurnEvent>, FeedError> = Effect.gen(function* () {
+          while (!ended) {
+            const watched = yield* source
+            const version = watched.version()
+            const events = eventsAfter(watched.account(), place)
+            if (Array.isReadonlyArrayNonEmpty(events)) {
+              const last = Array.lastNonEmpty(events)
+              place = last
+              ended = last._tag === "Completed" || last._tag === "Stopped" || last._tag === "Failed"
+              return events
+            }
+            yield* changeSince(watched, version)
+          }
+          return yield* Cause.done()
+        })
+        return Effect.as(source, Stream.fromPull(Effect.succeed(next)))
+      })
 
     /* Here turns run that somebody watches from elsewhere. */
 
@@ -160,15 +165,16 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
     const telling = yield* Latch.make()
 
     const notice = Effect.gen(function* () {
-      if (turns.isIdle()) return
       const before = watchedFromAfar
       watchedFromAfar = new Map()
-      for (const { stop, turnId } of yield* soon(repo.watched)) {
+      if (turns.isIdle()) return
+      for (const { stop, told, turnId } of yield* soon(repo.watched)) {
         const live = turns.live(turnId)
         if (live === undefined) continue
         live.watch()
         const known = before.get(turnId)
-        watchedFromAfar.set(turnId, known?.live === live ? known : { live, told: undefined })
+        // What was told is gone with a crash of the store, or where nobody watched for a while.
+        watchedFromAfar.set(turnId, told && known?.live === live ? known : { live, told: undefined })
         if (stop) yield* live.stop
       }
       if (watchedFromAfar.size > 0) yield* telling.open
@@ -179,15 +185,12 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
       yield* telling.await
       const news = [...watchedFromAfar.values()].filter(({ live, told }) => !live.isOver() && live.told() !== told)
       if (news.length === 0) return
-      for (const one of news) one.told = one.live.told()
-      yield* soon(
-        repo.tell(
-          news.map(({ live }) => {
-            const { skipped, steps } = live.account()
-            return { claim: live.claim, steps: skipped + steps.length, told: live.told() }
-          })
-        )
-      )
+      const said = news.map(({ live }) => {
+        const { skipped, steps } = live.account()
+        return { claim: live.claim, steps: skipped + steps.length, told: live.told() }
+      })
+      yield* soon(repo.tell(said))
+      for (const [i, one] of news.entries()) one.told = said[i]?.told
     })
 
     const stop = Effect.fnUntraced(function* (userId: UserId, turnId: TurnId) {

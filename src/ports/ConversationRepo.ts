@@ -357,18 +357,21 @@ export class ConversationRepo extends Context.Service<
     readonly expireLeases: Effect.Effect<void, StorageUnavailable>
     /**
      * Says that somebody watches these turns, for so many milliseconds from now on, or wants one stopped, and tells how they
-     * stand. It is for the instances that run them to see (`watched`). Turns that are not there are left out.
+     * stand. A turn that fails before it is stopped may be taken up by its key, and is not stopped then. It is for the instances that run them to see (`watched`). Turns that are not there are left out.
      */
     readonly watch: (
       turns: ReadonlyArray<TurnRef & { readonly stop: boolean }>,
       forMillis: number
     ) => Effect.Effect<ReadonlyArray<Glance>, StorageUnavailable>
-    /** The turns that somebody watches, and those to be stopped, whoever runs them. */
+    /** The turns that somebody watches, whether they are to be stopped, and whether anything is told of them, whoever runs them. */
     readonly watched: Effect.Effect<
-      ReadonlyArray<{ readonly turnId: TurnId; readonly stop: boolean }>,
+      ReadonlyArray<{ readonly turnId: TurnId; readonly stop: boolean; readonly told: boolean }>,
       StorageUnavailable
     >
-    /** Tells those who watch what these attempts have said behind their committed steps. */
+    /**
+     * Tells those who watch what these attempts have said behind their committed steps. An attempt that is over, whether it
+     * knows that or not, tells nothing.
+     */
     readonly tell: (
       told: ReadonlyArray<{ readonly claim: Claim; readonly steps: number; readonly told: Told }>
     ) => Effect.Effect<void, StorageUnavailable>

@@ -1292,17 +1292,20 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         const told = { from: 3, text: "H\u00e9 \ud83d\ude00", calls: [] }
         yield* repo.tell([{ claim: turn.claim, steps: 0, told }])
         assert.deepStrictEqual(yield* watch(), [glance])
-        assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: false }])
+        assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: false, told: false }])
         yield* repo.tell([{ claim: turn.claim, steps: 0, told }])
         assert.deepStrictEqual(yield* watch(), [{ ...glance, told }])
         const call = { id: ToolCallId.make(yield* uuidV7), toolName: "add_task", arguments: '{"title":"x"}' }
         yield* repo.tell([{ claim: turn.claim, steps: 0, told: { ...told, calls: [call] } }])
         assert.deepStrictEqual(yield* watch(), [{ ...glance, told: { ...told, calls: [call] } }])
+        // Who has lost the turn tells nothing of it, whatever it believes.
+        yield* repo.tell([{ claim: { ...turn.claim, fence: 0 }, steps: 0, told: { from: 0, text: "Mine", calls: [] } }])
+        assert.deepStrictEqual(yield* watch(), [{ ...glance, told: { ...told, calls: [call] } }])
         // It is of a step that is committed since, and tells nothing of the next.
         assert.strictEqual((yield* step(turn))._tag, "Committed")
         assert.deepStrictEqual(yield* watch(true), [{ ...glance, steps: 1 }])
         yield* watch()
-        assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: true }])
+        assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: true, told: true }])
         // Others neither see it nor can stop it.
         assert.deepStrictEqual(yield* repo.watch([{ ...turn.claim, userId: other, stop: true }], 60_000), [])
         const unknown = TurnId.make(yield* uuidV7)
@@ -1322,7 +1325,27 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         assert.notInclude(ids, next.claim.turnId)
         assert.notInclude(ids, brief.claim.turnId)
         yield* repo.watch([{ ...brief.claim, stop: false }], 60_000)
-        assert.deepInclude(yield* repo.watched, { turnId: brief.claim.turnId, stop: false })
+        assert.deepInclude(yield* repo.watched, { turnId: brief.claim.turnId, stop: false, told: false })
+      })
+    )
+
+    it.effect("stops no attempt that was begun after somebody wanted an earlier one stopped", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const key = Option.some(IdempotencyKey.make("k"))
+        const turn = yield* claim(user, { idempotencyKey: key })
+        const { turnId } = turn.claim
+        const ofTurn = Effect.map(repo.watched, (all) => all.filter((one) => one.turnId === turnId))
+        yield* repo.watch([{ ...turn.claim, stop: true }], 60_000)
+        yield* fail(turn, true)
+        yield* claim(user, { idempotencyKey: key })
+        assert.deepStrictEqual(yield* ofTurn, [])
+        // One that is taken up while it runs is the same attempt to its user.
+        yield* repo.watch([{ ...turn.claim, stop: true }], 60_000)
+        yield* repo.handBack([{ ...turn.claim, fence: 2 }])
+        assert.strictEqual((yield* repo.takeUp(turn.claim, yield* holder, policy))._tag, "Claimed")
+        assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: true, told: false }])
       })
     )
 

@@ -5,6 +5,7 @@ import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.t
 import type { ChatRequest } from "../../src/domain/Chat.ts"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { TurnId } from "../../src/domain/model/Conversation.ts"
+import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import type { EventPlace, TurnEvent } from "../../src/domain/TurnEvents.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
@@ -72,7 +73,7 @@ const halting = Effect.fnUntraced(function* (text: string, rest = "") {
 /** Follows a turn of Ada's, and collects what is told. */
 const following = Effect.fnUntraced(function* ({ feed }: Instance, turnId: TurnId, after?: EventPlace) {
   const events: Array<TurnEvent> = []
-  const fiber = yield* feed.follow(ada.id, turnId, Option.fromUndefinedOr(after)).pipe(
+  const fiber = yield* Stream.unwrap(feed.follow(ada.id, turnId, Option.fromUndefinedOr(after))).pipe(
     Stream.runForEach((event) => Effect.sync(() => void events.push(event))),
     Effect.forkChild({ startImmediately: true })
   )
@@ -356,7 +357,7 @@ describe("whoever follows a turn", () => {
           [bob, turnId],
           [ada.id, unknown]
         ] as const) {
-          const error = yield* Effect.flip(Stream.runDrain(one.feed.follow(asker, id, Option.none())))
+          const error = yield* Effect.flip(Effect.scoped(one.feed.follow(asker, id, Option.none())))
           assert.strictEqual(error._tag, "TurnNotFound")
           assert.strictEqual((yield* Effect.flip(one.feed.stop(asker, id)))._tag, "TurnNotFound")
         }
@@ -422,6 +423,34 @@ describe("whoever follows a turn of another instance", () => {
       const again = yield* following(there, turnId)
       yield* Fiber.join(again.fiber)
       assert.deepStrictEqual(told(again.events).at(-1), told(events).at(-1))
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("is told what could not be told at once, or is gone from the store", () =>
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const model = yield* halting("Hi")
+      let failures = 1
+      let gone = false
+      const here = yield* Effect.provideService(instance([model.line]), ConversationRepo, {
+        ...repo,
+        tell: (told) =>
+          Effect.suspend(() =>
+            failures-- > 0 ? Effect.fail(new StorageUnavailable({ operation: "test" })) : repo.tell(told)
+          ),
+        watched: Effect.map(repo.watched, (all) => all.map((one) => ({ ...one, told: one.told && !gone })))
+      })
+      const there = yield* instance([])
+      const { turnId } = yield* here.chat.open(message("Hello"))
+      yield* model.asked
+      const { events } = yield* following(there, turnId)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(told(events).slice(1), [["1.0.2", "Text", "Hi"]])
+      gone = true
+      failures = -1000
+      const before = failures
+      yield* TestClock.adjust("1 second")
+      assert.isBelow(failures, before)
     }).pipe(Effect.provide(repositories))
   )
 

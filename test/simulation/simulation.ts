@@ -528,14 +528,17 @@ const watching = (world: World, ledger: Ledger, entry: Ledger["sent"][number]): 
       // What failed is begun again by the request alone.
       const { turnId } = yield* chat.open(requestOf(ledger, entry))
       screen.turnId = turnId
-      yield* Stream.runForEach(feed.follow(ledger.user.id, turnId, Option.fromUndefinedOr(screen.place)), (event) => {
-        show(screen, event)
-        if (event._tag === "Failed") noteFailure(world, entry, event.turn)
-        if (event._tag !== "Completed" && event._tag !== "Stopped") return Effect.void
-        world.count(`followed to its end: ${event._tag}`)
-        entry.unseen.push(...misled(screen, event.body))
-        return noteAnswer(entry, event.body)
-      })
+      yield* Stream.runForEach(
+        Stream.unwrap(feed.follow(ledger.user.id, turnId, Option.fromUndefinedOr(screen.place))),
+        (event) => {
+          show(screen, event)
+          if (event._tag === "Failed") noteFailure(world, entry, event.turn)
+          if (event._tag !== "Completed" && event._tag !== "Stopped") return Effect.void
+          world.count(`followed to its end: ${event._tag}`)
+          entry.unseen.push(...misled(screen, event.body))
+          return noteAnswer(entry, event.body)
+        }
+      )
     }).pipe(Effect.catchTag("TurnFailed", (error) => Effect.sync(() => noteFailure(world, entry, error))))
   )
 

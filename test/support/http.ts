@@ -4,6 +4,7 @@ import { HttpServer } from "effect/http"
 import { Readiness } from "../../src/adapters/http/Handlers.ts"
 import { Farewell, type ServeOptions, serve } from "../../src/adapters/http/Server.ts"
 import { Chat } from "../../src/domain/Chat.ts"
+import type { FeedError } from "../../src/domain/FarTurn.ts"
 import {
   type Conversation,
   ConversationId,
@@ -21,6 +22,7 @@ import {
 } from "../../src/domain/model/Errors.ts"
 import { type Task, TaskId } from "../../src/domain/model/Task.ts"
 import { type User, UserId } from "../../src/domain/model/User.ts"
+import type { TurnEvent } from "../../src/domain/TurnEvents.ts"
 import { TurnFeed } from "../../src/domain/TurnFeed.ts"
 import { Auth } from "../../src/ports/Auth.ts"
 import {
@@ -143,7 +145,13 @@ const storedTurn: StoredTurn = {
 export interface Overrides {
   readonly auth?: Partial<Auth["Service"]>
   readonly chat?: Partial<Chat["Service"]>
-  readonly feed?: Partial<TurnFeed["Service"]>
+  readonly feed?: {
+    /** The turn's events, or why it cannot be followed at all. */
+    readonly follow?: (
+      ...args: Parameters<TurnFeed["Service"]["follow"]>
+    ) => Stream.Stream<TurnEvent, FeedError> | Effect.Effect<never, FeedError>
+    readonly stop?: TurnFeed["Service"]["stop"]
+  }
   readonly repo?: Partial<ConversationRepo["Service"]>
   readonly tasks?: Partial<TaskTools["Service"]>
   readonly ready?: Effect.Effect<void, ShuttingDown>
@@ -185,24 +193,23 @@ export const makeFakes = (overrides: Overrides = {}) => {
     }),
     Layer.succeed(TurnFeed, {
       follow: (...args) =>
-        Stream.unwrap(
-          answer(
+        Effect.suspend(() => {
+          const followed = overrides.feed?.follow?.(...args)
+          if (followed !== undefined) return Stream.isStream(followed) ? Effect.succeed(followed) : followed
+          const found = Stream.make({ _tag: "Completed", attempt: 1, step: 1, position: 1, body: replyBody } as const)
+          return answer(
             "follow",
             args,
-            isTurn(args[0], args[1])
-              ? Effect.succeed(
-                  Stream.make({ _tag: "Completed", attempt: 1, step: 1, position: 1, body: replyBody } as const)
-                )
-              : Effect.fail(new TurnNotFound({ turnId: args[1] }))
+            isTurn(args[0], args[1]) ? Effect.succeed(found) : Effect.fail(new TurnNotFound({ turnId: args[1] }))
           )
-        ),
+        }),
       stop: (...args) =>
         answer(
           "stop",
           args,
           isTurn(args[0], args[1]) ? Effect.succeed(storedTurn) : Effect.fail(new TurnNotFound({ turnId: args[1] }))
         ),
-      ...overrides.feed
+      ...(overrides.feed?.stop !== undefined && { stop: overrides.feed.stop })
     }),
     Layer.mock(ConversationRepo, {
       list: (...args) => answer("list", args, Effect.succeed({ items: [conversation], hasMore: false })),

@@ -6,6 +6,7 @@ import type { FeedError } from "../../domain/FarTurn.ts"
 import type { UserId } from "../../domain/model/User.ts"
 import { encodeToolCall } from "../../domain/ToolCalls.ts"
 import type { TurnEvent } from "../../domain/TurnEvents.ts"
+import type { TurnFeed } from "../../domain/TurnFeed.ts"
 import { legible } from "./Legible.ts"
 import { problem, TurnFailed } from "./Problems.ts"
 import { feedRefusals, turnProblem } from "./Refusals.ts"
@@ -32,6 +33,8 @@ export const wantsEvents = (accept = ""): boolean => {
 /** Proxies drop a connection on which nothing comes for a minute or so: a comment is nothing to a client, and something to them. */
 const keepAliveEvery = "15 seconds"
 const keepAlive = ": the turn goes on\n\n"
+/** The head of an answer is sent with the first of its body only, and the next event may be long in coming. */
+const opening = ": what happens from here on\n\n"
 
 const headers = {
   "cache-control": "no-store",
@@ -111,11 +114,15 @@ const interrupted = (cause: Cause.Cause<FeedError>): Effect.Effect<object> =>
     })
   )
 
+type Followed = ReturnType<TurnFeed["Service"]["follow"]>
+
 /** How a turn is told to those who watch it. */
 export interface Telling {
   readonly event: (event: TurnEvent) => Effect.Effect<string>
   /** When it can be followed no longer, although it has not come to its end: by the problem that this is. */
   readonly interrupted: (problem: object) => string
+  /** Whether it may be long until something happens, so that the answer must begin without. */
+  readonly opens: boolean
   /** What comes behind everything. */
   readonly end: string
   readonly headers: Readonly<Record<string, string>>
@@ -124,11 +131,15 @@ export interface Telling {
 /**
  * Answers with the events of a turn as they happen, the last of which is `completed` or `stopped`, with the answer for its
  * data, or `failed`, with a problem. When it can be followed no longer before that, the last one is `interrupted`, with the
- * problem that this is. Fails as without a stream when there is not even a first event. Whoever goes away leaves the turn as it
- * is.
+ * problem that this is. Fails as without a stream when there is nothing to follow. Whoever goes away leaves the turn as it is.
  */
-export const answerWithEvents = (userId: UserId, turn: Stream.Stream<TurnEvent, FeedError>, replayed = false) =>
+export const answerWithEvents = (
+  userId: UserId,
+  turn: Followed,
+  { opens = false, replayed = false }: { readonly opens?: boolean; readonly replayed?: boolean } = {}
+) =>
   answerWithTelling(turn, {
+    opens,
     event: (event) => textOf(userId, event),
     interrupted: (problem) => write("interrupted", problemText(problem)),
     end: "",
@@ -136,19 +147,11 @@ export const answerWithEvents = (userId: UserId, turn: Stream.Stream<TurnEvent, 
   })
 
 /** The same in whatever form it is told. */
-export const answerWithTelling = Effect.fnUntraced(function* (
-  turn: Stream.Stream<TurnEvent, FeedError>,
-  telling: Telling
-) {
+export const answerWithTelling = Effect.fnUntraced(function* (turn: Followed, telling: Telling) {
   // The stream is read when the request has been answered, but belongs to it: its id, and what logs say of it.
   const request = yield* Effect.context<never>()
-  const pull = yield* Stream.toPull(turn)
-  const first = yield* Effect.catchTags(
-    Effect.catchTag(pull, "Done", () => Effect.succeed([])),
-    feedRefusals
-  )
-  const texts = Stream.fromIterable(first).pipe(
-    Stream.concat(Stream.fromPull(Effect.succeed(pull))),
+  const events = yield* Effect.catchTags(turn, feedRefusals)
+  const texts = events.pipe(
     // What has come together is written together.
     Stream.chunks,
     Stream.mapEffect((events) => Effect.map(Effect.forEach(events, telling.event), (all) => all.join(""))),
@@ -157,7 +160,7 @@ export const answerWithTelling = Effect.fnUntraced(function* (
     Stream.merge(Stream.as(Stream.drop(Stream.tick(keepAliveEvery), 1), keepAlive), { haltStrategy: "left" }),
     Stream.provideContext(request)
   )
-  return HttpServerResponse.stream(Stream.encodeText(texts), {
+  return HttpServerResponse.stream(Stream.encodeText(telling.opens ? Stream.prepend(texts, [opening]) : texts), {
     contentType: eventStreamType,
     headers: { ...headers, ...telling.headers }
   })

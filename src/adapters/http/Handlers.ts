@@ -50,7 +50,7 @@ const chat = HttpApiBuilder.group(
       const { headers } = yield* HttpServerRequest.HttpServerRequest
       if (wantsEvents(headers["accept"])) {
         const { replayed, turnId } = yield* Effect.catchTags(open(message), chatRefusals)
-        return yield* answerWithEvents(user.id, follow(user.id, turnId, Option.none()), replayed)
+        return yield* answerWithEvents(user.id, follow(user.id, turnId, Option.none()), { replayed })
       }
       const answer = yield* Effect.catchTags(send(message), chatRefusals)
       // As it is stored: an answer that is encoded again would no longer be the same bytes.
@@ -119,7 +119,7 @@ const turns = HttpApiBuilder.group(
       events: Effect.fnUntraced(function* ({ headers, params }) {
         const { id } = yield* CurrentUser
         const after = Option.fromUndefinedOr(headers["last-event-id"])
-        return yield* answerWithEvents(id, feed.follow(id, params.turn_id, after))
+        return yield* answerWithEvents(id, feed.follow(id, params.turn_id, after), { opens: true })
       }),
       stop: Effect.fnUntraced(function* ({ params }) {
         const { id } = yield* CurrentUser

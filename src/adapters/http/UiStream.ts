@@ -1,7 +1,5 @@
-import { Effect, Predicate, type Stream } from "effect"
-import type { FeedError } from "../../domain/FarTurn.ts"
+import { Effect, Predicate } from "effect"
 import type { UserId } from "../../domain/model/User.ts"
-import type { TurnEvent } from "../../domain/TurnEvents.ts"
 import { answerWithTelling } from "./EventStream.ts"
 import { legible } from "./Legible.ts"
 import { makeUiChunks, type UiChunk } from "./UiChunks.ts"
@@ -14,10 +12,12 @@ const wordsOf = (problem: object): string => {
 }
 
 /** Answers with the chunks of a turn as they happen, for a front end made with the AI SDK. Else as `answerWithEvents`. */
-export const answerWithChunks = (userId: UserId, turn: Stream.Stream<TurnEvent, FeedError>) =>
+export const answerWithChunks = (userId: UserId, turn: Parameters<typeof answerWithTelling>[0]) =>
   Effect.suspend(() => {
     const chunksOf = makeUiChunks(userId)
     return answerWithTelling(turn, {
+      // It is told from its beginning, so that there is something to tell at once.
+      opens: false,
       event: (event) => Effect.sync(() => chunksOf(event).map(write).join("")),
       interrupted: (problem) => write({ type: "error", errorText: wordsOf(problem) }),
       end: "data: [DONE]\n\n",

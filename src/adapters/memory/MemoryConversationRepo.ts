@@ -136,6 +136,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
       if (turn.status === "failed") {
         const retryable = mayRetry(userId, turn)
         if (by !== "key" || !retryable) return failed(userId, turn, by === "waiter" && retryable)
+        update(userId, ({ watches }) => ({ watches: withoutEntry(watches, turn.id) }))
       } else {
         const held = heldOutcome(userId, turn, holder, policy, now)
         if (held !== undefined) return held
@@ -429,7 +430,9 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
         ),
       watched: now((now) =>
         [...users.values()].flatMap(({ watches }) =>
-          [...watches].filter(([, { until }]) => until > now).map(([turnId, { stop }]) => ({ turnId, stop }))
+          [...watches]
+            .filter(([, { until }]) => until > now)
+            .map(([turnId, { stop, told }]) => ({ turnId, stop, told: told !== null }))
         )
       ),
       tell: (told) =>
@@ -437,7 +440,10 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           for (const news of told) {
             const { fence, turnId, userId } = news.claim
             const watch = stateOf(users, userId).watches.get(turnId)
-            if (watch !== undefined) putWatch(userId, turnId, { ...watch, fence, steps: news.steps, told: news.told })
+            const turn = turnOf(news.claim)
+            if (watch !== undefined && turn?.status === "running" && turn.fence === fence) {
+              putWatch(userId, turnId, { ...watch, fence, steps: news.steps, told: news.told })
+            }
           }
         }),
       abandoned: (limit, leaseMillis) =>

@@ -189,7 +189,9 @@ const decodeGlances = Schema.decodeUnknownSync(
   )
 )
 type GlanceRow = ReturnType<typeof decodeGlances>[number]
-const decodeWatched = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ turn_id: TurnId, stop: Schema.Boolean })))
+const decodeWatched = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ turn_id: TurnId, stop: Schema.Boolean, told: Schema.Boolean }))
+)
 const Begun = Schema.fromJsonString(
   Schema.Array(Schema.Struct({ id: ToolCallId, toolName: Schema.String, arguments: Schema.String }))
 )
@@ -600,7 +602,9 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.watch")
         ),
       watched: sql`select * from turns_watched()`.pipe(
-        Effect.map((rows) => decodeWatched(rows).map((row) => ({ turnId: row.turn_id, stop: row.stop }))),
+        Effect.map((rows) =>
+          decodeWatched(rows).map((row) => ({ turnId: row.turn_id, stop: row.stop, told: row.told }))
+        ),
         asStorage("ConversationRepo.watched")
       ),
       tell: (told) =>
@@ -608,6 +612,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           ${told.map(({ claim }) => claim.turnId)}::uuid[], ${told.map(({ claim }) => claim.fence)}::int[],
           ${told.map(({ steps }) => steps)}::int[], ${told.map(({ told }) => told.from)}::int[],
           ${told.map(({ told }) => told.text)}::text[], ${told.map(({ told }) => encodeBegun(told.calls))}::text[])`.pipe(
+          retryLocks,
           Effect.asVoid,
           asStorage("ConversationRepo.tell")
         ),

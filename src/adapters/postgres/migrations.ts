@@ -270,6 +270,9 @@ const functions = [
         where x.user_id = p_user and x.id = p_turn;
       return turn_failed(p_user, p_turn, false);
     end if;
+    if t.status = 'failed' then -- whoever wanted it stopped wanted that of another attempt
+      delete from turn_watches w where w.user_id = p_user and w.turn_id = p_turn;
+    end if;
     update turns x set status = 'running', fence = x.fence + 1, holder = p_holder,
         lease_until = v_now + p_lease_ms * interval '1 millisecond',
         attempts = case when x.status = 'failed' then 1 else x.attempts + 1 end,
@@ -576,11 +579,11 @@ const functions = [
         and lease_holds(x.lease_until, clock_timestamp(), p_lease_ms));
   end $$`,
 
-  // Whoever watches says so again when half of the time is over, so that a look writes nothing mostly. Rows are taken in one order
-  // everywhere, and whoever waits for one waits for a statement of this kind.
+  // Whoever watches says so again when half of the time is over, so that a look writes nothing mostly. Rows are taken in the
+  // order of the keys' own collation, which is not that of a parameter.
   `create function turns_watch(p_users text[], p_turns uuid[], p_stops boolean[], p_ms int)
   returns table (turn_id uuid, status text, fence int, steps int, told_from int, told_text text, told_calls text)
-  language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
   declare v_now timestamptz := clock_timestamp();
   begin
     insert into turn_watches as w (user_id, turn_id, until, stop)
@@ -589,7 +592,7 @@ const functions = [
         join turns t on t.user_id = h.user_id and t.id = h.id and t.status = 'running'
         left join turn_watches x on x.user_id = h.user_id and x.turn_id = h.id
         where x.until is null or x.until < v_now + p_ms / 2 * interval '1 millisecond' or h.stop and not x.stop
-        order by h.user_id, h.id
+        order by t.user_id, t.id for key share of t -- or an erasure could leave behind what is inserted while it goes on
       on conflict on constraint turn_watches_pkey do update set until = excluded.until,
         stop = excluded.stop or (w.stop and w.until > v_now);
     if found then perform pg_notify('turnkeeper_turns', 'watched'); end if;
@@ -599,23 +602,24 @@ const functions = [
       left join turn_watches w on w.user_id = t.user_id and w.turn_id = t.id and w.fence = t.fence and w.steps = t.steps;
   end $$`,
 
-  `create function turns_watched() returns table (turn_id uuid, stop boolean)
+  `create function turns_watched() returns table (turn_id uuid, stop boolean, told boolean)
   language plpgsql stable set enable_seqscan = off as $$
   declare v_now timestamptz := clock_timestamp(); -- as it is, it could not be looked up in an index
   begin
-    return query select w.turn_id, w.stop from turn_watches w where w.until > v_now;
+    return query select w.turn_id, w.stop, w.told_text is not null from turn_watches w where w.until > v_now;
   end $$`,
 
   `create function turns_tell(p_users text[], p_turns uuid[], p_fences int[], p_steps int[], p_froms int[], p_texts text[],
     p_calls text[])
-  returns void language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns void language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
   begin
     update turn_watches w set fence = l.fence, steps = l.steps, told_from = l.told_from, told_text = l.told_text,
         told_calls = l.told_calls
       from (select x.user_id, x.turn_id, h.fence, h.steps, h.told_from, h.told_text, h.told_calls
         from unnest(p_users, p_turns, p_fences, p_steps, p_froms, p_texts, p_calls)
           h(user_id, turn_id, fence, steps, told_from, told_text, told_calls)
-        join turn_watches x on x.user_id = h.user_id and x.turn_id = h.turn_id
+        join turns t on t.user_id = h.user_id and t.id = h.turn_id and t.status = 'running' and t.fence = h.fence
+        join turn_watches x on x.user_id = t.user_id and x.turn_id = t.id
         order by x.user_id, x.turn_id for no key update of x) l
       where w.user_id = l.user_id and w.turn_id = l.turn_id;
     if found then perform pg_notify('turnkeeper_turns', 'told'); end if;

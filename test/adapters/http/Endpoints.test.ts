@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect } from "effect"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../../../src/adapters/http/Api.ts"
 import { AuthUnavailable, StorageUnavailable } from "../../../src/domain/model/Errors.ts"
@@ -236,7 +236,7 @@ describe.each(owned)("$name", (endpoint) => {
       const down = () => Effect.fail(new StorageUnavailable({ operation: "any" }))
       const server = yield* serveFakes({
         chat: { send: down, open: down },
-        feed: { follow: () => Stream.fromEffect(down()), stop: down },
+        feed: { follow: down, stop: down },
         repo: { list: down, get: down, rename: down, remove: down, messages: down, turn: down, eraseUser: down },
         tasks: { add: down, list: down, get: down, update: down, remove: down }
       })

@@ -33,7 +33,7 @@ const completed: TurnEvent = { ...at(1, 1), _tag: "Completed", body: '{"message"
 const eventsOf = (text: string) =>
   text
     .split("\n\n")
-    .filter((block) => block.trim() !== "")
+    .filter((block) => block.trim() !== "" && !block.startsWith(":"))
     .map((block) => {
       const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s).slice(0, 2)))
       return [fields["event"], fields["id"], JSON.parse(fields["data"] ?? "null")] as const
@@ -279,7 +279,7 @@ describe("the events of a turn", () => {
     Effect.gen(function* () {
       const server = yield* serveFakes({
         chat: { open: () => Effect.fail(new ConversationBusy({ retryAfterMillis: 1000 })) },
-        feed: { follow: () => Stream.fail(new TurnNotFound({ turnId })) }
+        feed: { follow: () => Effect.fail(new TurnNotFound({ turnId })) }
       })
       const refused = yield* server.fetch("POST", path, { body, headers: accept })
       assert.strictEqual(refused.status, 409)
@@ -291,6 +291,21 @@ describe("the events of a turn", () => {
         none.json(),
         problemJson(404, "not_found", "There is no such thing", "There is no such turn.")
       )
+    })
+  )
+
+  it.live("hold no place of their user while none comes", () =>
+    Effect.gen(function* () {
+      const server = yield* serveFakes({ feed: { follow: () => Stream.never } })
+      const headers = { authorization: "Bearer ada-token", "last-event-id": "1.1.3" }
+      for (let i = 0; i < 6; i++) {
+        const response = yield* Effect.promise((signal) =>
+          fetch(`http://127.0.0.1:${server.port}${eventsPath}`, { headers, signal })
+        )
+        assert.strictEqual(response.status, 200)
+      }
+      const stopped = yield* server.fetch("POST", eventsPath.replace(/events$/, "stop"))
+      assert.strictEqual(stopped.status, 200)
     })
   )
 
@@ -310,7 +325,7 @@ describe("the events of a turn", () => {
     Effect.gen(function* () {
       const response = yield* answerWithEvents(
         ada.id,
-        Stream.concat(Stream.make(begun), Stream.fromEffect(Effect.as(Effect.sleep("40 seconds"), completed)))
+        Effect.succeed(Stream.fromEffect(Effect.as(Effect.sleep("40 seconds"), completed)))
       )
       assert(response.body._tag === "Stream")
       const reading = yield* Effect.forkChild(
@@ -324,7 +339,7 @@ describe("the events of a turn", () => {
       assert.strictEqual(text.split(": the turn goes on\n\n").length, 3)
       assert.deepStrictEqual(
         eventsOf(text.replaceAll(": the turn goes on\n\n", "")).map(([name]) => name),
-        ["begun", "completed"]
+        ["completed"]
       )
     }).pipe(Effect.scoped)
   )

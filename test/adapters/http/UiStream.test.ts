@@ -297,7 +297,7 @@ describe("what a chat looks for", () => {
               ? Effect.succeed({ items: [running], hasMore: false })
               : Effect.fail(new ConversationNotFound({ conversationId }))
         },
-        feed: { follow: () => Stream.fail(new TurnNotFound({ turnId })) }
+        feed: { follow: () => Effect.fail(new TurnNotFound({ turnId })) }
       })
       assert.strictEqual((yield* server.fetch("GET", stream)).status, 204)
       const { json } = yield* server.fetch("GET", `${chat}/chat/messages`)

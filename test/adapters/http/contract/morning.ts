@@ -149,7 +149,7 @@ export const asPlanned: Overrides = {
 const nothingBut = (effect: Effect.Effect<never, StorageUnavailable>): Overrides => ({
   auth,
   chat: { send: () => effect, open: () => effect },
-  feed: { follow: () => Stream.fromEffect(effect), stop: () => effect },
+  feed: { follow: () => effect, stop: () => effect },
   repo: {
     list: () => effect,
     get: () => effect,
@@ -223,7 +223,7 @@ export const mishaps: { readonly [Name in Exclude<Wrong, "MissingHost">]: Mishap
   },
   NoSuchTask: { fakes: { auth, tasks: { get: () => noTask, update: () => noTask, remove: () => noTask } } },
   NoSuchTurn: {
-    fakes: { auth, repo: { turn: () => noTurn }, feed: { follow: () => Stream.fromEffect(noTurn), stop: () => noTurn } }
+    fakes: { auth, repo: { turn: () => noTurn }, feed: { follow: () => noTurn, stop: () => noTurn } }
   },
   ConversationBusy: { fakes: notSent(new ConversationBusy({ retryAfterMillis: 5000 })) },
   TurnInProgress: { fakes: notSent(new TurnInProgress({ retryAfterMillis: 5000 })) },
