@@ -1,4 +1,4 @@
-import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import {
   type ClaimedTurn,
   type Completed,
@@ -31,7 +31,7 @@ import { systemPrompt } from "./Prompt.ts"
 import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { encodeToolCall } from "./ToolCalls.ts"
-import { refusal, refused, storableArguments, Tools } from "./Tools.ts"
+import { type PreparedCall, refusal, refused, storableArguments, Tools } from "./Tools.ts"
 import { leaseMillis } from "./TurnPolicy.ts"
 
 /** How often the model may be asked in a turn. */
@@ -40,6 +40,8 @@ const maxModelCalls = 10
 const maxTries = 3
 /** How many tool calls of one answer are carried out; the others are refused. */
 const maxToolCalls = 16
+/** How much of a call's arguments is looked at: more than is ever carried out. */
+const longestArguments = 70_000
 /** How many of them are looked at at all: the OpenAI API takes no more in one message of a prompt. */
 const maxStoredCalls = 128
 
@@ -141,30 +143,32 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             .pipe(patiently, tellEnd(live, stopped))
         })
 
-        const step = Effect.fnUntraced(function* (completion: Completion) {
-          const asked = completion.toolCalls.slice(0, maxStoredCalls)
-          const ids = yield* Effect.forEach(asked, () => uuidV7)
-          const calls = asked.map((call, i) => ({
-            id: ToolCallId.make(ids[i] ?? ""),
-            providerCallId: toStorable(call.id.slice(0, 256)),
-            toolName: toStorable(call.name.slice(0, 256)),
-            arguments: storableArguments(call.arguments)
-          }))
+        /** Carries a step out, which is kept already if another attempt has begun it; answers whether the claim still holds. */
+        const step = Effect.fnUntraced(function* ({ calls, content }: PlannedStep, isKept: boolean) {
           live.callsBegun(calls)
-          const prepared = asked.map((call, i) =>
-            i < maxToolCalls
-              ? tools.prepare(claim.userId, call.name, call.arguments)
-              : refused(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
-          )
-          const folded = prepared.flatMap((call) => call.folded ?? [])
-          const work: StepWork = {
-            execute: Effect.forEach(prepared, (call) => call.execute),
-            ...(folded.length === prepared.length && { folded: { tasks: tools.tasks, calls: folded } })
+          const prepared = [
+            ...calls
+              .slice(0, maxToolCalls)
+              .map((call, i) =>
+                tools.prepare(claim.userId, call.toolName, call.written, `${claim.turnId}:${steps + 1}:${i}`)
+              ),
+            ...calls.slice(maxToolCalls).map(() => tooMany)
+          ]
+          if (!isKept && prepared.some((call) => call.isExternal)) {
+            const pending = encodePlanned({ content, calls })
+            const kept = yield* repo.pend(claim, { steps, pending, usage: unrecorded }, leaseMillis).pipe(patiently)
+            if (kept._tag === "Lost") return false
+            recorded = addUsage(recorded, unrecorded)
+            unrecorded = noUsage
           }
-          const content = toStorable(completion.text)
+          // What works outside has worked before the step's transaction begins.
+          const ready = yield* Effect.forEach(prepared, (call) =>
+            call.isExternal ? Effect.map(call.execute, refused) : Effect.succeed(call)
+          )
           const usage = unrecorded
-          const request = { steps, content, usage, calls, toldFrom: live.told().from }
-          const outcome = yield* repo.step(claim, request, work, leaseMillis).pipe(patiently)
+          const stored = calls.map(({ written: _, ...call }) => call)
+          const request = { steps, content, usage, calls: stored, toldFrom: live.told().from }
+          const outcome = yield* repo.step(claim, request, workOf(ready, tools.tasks), leaseMillis).pipe(patiently)
           if (outcome._tag === "Lost") return false
           steps++
           recorded = addUsage(recorded, usage)
@@ -174,7 +178,8 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           return true
         })
 
-        while (true) {
+        /** What the model comes to: the next step, or the turn's end. */
+        const think = Effect.fnUntraced(function* (): Effect.fn.Return<Ended | PlannedStep, StorageUnavailable> {
           if (steps >= maxModelCalls) return yield* fail({ code: "step_limit" }, false)
           const asked = yield* untilStopped(live, Effect.result(persist(askOnce, shorten, deadline)))
           if (Option.isNone(asked)) return yield* complete(live.told().text, true)
@@ -187,7 +192,16 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           const completion = result.success
           live.said(completion.text)
           if (completion.toolCalls.length === 0) return yield* complete(toStorable(completion.text), false)
-          if (!(yield* step(completion))) return { _tag: "Lost" } as const
+          return yield* planned(completion)
+        })
+
+        let kept = turn.pending === null ? undefined : decodePlanned(turn.pending)
+        if (kept !== undefined) live.said(kept.content)
+        while (true) {
+          const next = kept ?? (yield* think())
+          if ("_tag" in next) return next
+          if (!(yield* step(next, kept !== undefined))) return { _tag: "Lost" } as const
+          kept = undefined
         }
       },
       Effect.withSpan("Agent.run", undefined, { captureStackTrace: false })
@@ -196,6 +210,52 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
     return Agent.of({ run })
   })
 ).pipe(Layer.provide(ModelBreaker.layer))
+
+const tooMany = refused(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
+
+/** The calls as the work of a step: as values, too, where all of them are such. */
+const workOf = (calls: ReadonlyArray<PreparedCall>, tasks: Tools["Service"]["tasks"]): StepWork => {
+  const folded = calls.flatMap((call) => call.folded ?? [])
+  return {
+    execute: Effect.forEach(calls, (call) => call.execute),
+    ...(tasks !== undefined && folded.length === calls.length && { folded: { tasks, calls: folded } })
+  }
+}
+
+type Ended = Completed | Failed | Lost
+
+/** A step that is to be carried out, with what the model wrote: calls and their ids are the same whoever does it. */
+const PlannedStep = Schema.Struct({
+  content: Schema.String,
+  calls: Schema.Array(
+    Schema.Struct({
+      id: ToolCallId,
+      providerCallId: Schema.String,
+      toolName: Schema.String,
+      /** The arguments as the model wrote them, JSON or not; and as they are told and stored. */
+      written: Schema.String,
+      arguments: Schema.String
+    })
+  )
+})
+type PlannedStep = typeof PlannedStep.Type
+const encodePlanned = Schema.encodeSync(Schema.fromJsonString(PlannedStep))
+const decodePlanned = Schema.decodeUnknownSync(Schema.fromJsonString(PlannedStep))
+
+const planned = Effect.fnUntraced(function* ({ text, toolCalls }: Completion) {
+  const asked = toolCalls.slice(0, maxStoredCalls)
+  const ids = yield* Effect.forEach(asked, () => uuidV7)
+  return {
+    content: toStorable(text),
+    calls: asked.map((call, i) => ({
+      id: ToolCallId.make(ids[i] ?? ""),
+      providerCallId: toStorable(call.id.slice(0, 256)),
+      toolName: toStorable(call.name.slice(0, 256)),
+      written: toStorable(call.arguments.slice(0, longestArguments)),
+      arguments: storableArguments(call.arguments)
+    }))
+  }
+})
 
 /** What the model comes to; none when the turn is asked to stop before that. */
 const untilStopped = <A>(live: LiveTurn, asked: Effect.Effect<A>): Effect.Effect<Option.Option<A>> =>

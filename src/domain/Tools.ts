@@ -1,12 +1,13 @@
-import { Context, Effect, Layer, Option, Result, Schema } from "effect"
-import type { CallResult, FoldedCall } from "../ports/ConversationRepo.ts"
+import { Context, Duration, Effect, Layer, Option, Result, Schema } from "effect"
+import { type CallResult, ConversationRepo, type FoldedCall } from "../ports/ConversationRepo.ts"
 import type { ToolDefinition } from "../ports/LLM.ts"
 import { type TaskOperation, TaskTools } from "../ports/TaskTools.ts"
-import type { StorageUnavailable, TaskNotFound, TooManyTasks } from "./model/Errors.ts"
+import { StorageUnavailable, type TaskNotFound, type TooManyTasks } from "./model/Errors.ts"
 import { Task, TaskDescription, TaskId, TaskStatus, TaskTitle } from "./model/Task.ts"
 import { toStorable, utf8Length } from "./model/Text.ts"
 import type { UserId } from "./model/User.ts"
 import { Settings } from "./Settings.ts"
+import { type Tool, ToolFailed, toParameters } from "./Tool.ts"
 
 /** How many tasks the model is shown at once: a longer list would crowd the talk out of the prompt. */
 const listLimit = 100
@@ -21,6 +22,8 @@ const argumentsLimit = 64 * 1024
 
 /** A tool call that can be carried out. */
 export interface PreparedCall {
+  /** Whether it works outside of the step's transaction, and so before it. */
+  readonly isExternal: boolean
   /** Carries it out. Whatever the model wrote, there is a result; only a store out of reach fails. */
   readonly execute: Effect.Effect<CallResult, StorageUnavailable>
   /** The same as a value, where it is no more than an operation on tasks, or was refused. Whoever changes `execute` drops it. */
@@ -32,104 +35,194 @@ export class Tools extends Context.Service<
   Tools,
   {
     readonly definitions: ReadonlyArray<ToolDefinition>
-    /** What the folded form of the calls is carried out by. */
-    readonly tasks: TaskTools["Service"]
+    /** What the folded form of calls is carried out by, if the agent has the tools for tasks. */
+    readonly tasks: TaskTools["Service"] | undefined
     /**
      * Prepares a call for a user. What cannot be done is told to the model.
      *
      * - `name`: as the model wrote it, known or not
      * - `args`: as the model wrote it, JSON or not
+     * - `key`: the call's own, however often it is carried out
      */
-    readonly prepare: (userId: UserId, name: string, args: string) => PreparedCall
+    readonly prepare: (userId: UserId, name: string, args: string, key: string) => PreparedCall
   }
 >()("turnkeeper/domain/Tools") {}
+
+/** Tools that no agent can have together, or at all. */
+export class ToolsInvalid extends Schema.TaggedError<ToolsInvalid>()("ToolsInvalid", {
+  problems: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `The tools are wrong:\n${this.problems.map((problem) => `  - ${problem}`).join("\n")}`
+  }
+}
+
+/** A tool that calls can be prepared of; or why the arguments do not fit. */
+interface KnownTool {
+  readonly definition: ToolDefinition
+  readonly prepare: (userId: UserId, args: string, key: string) => Result.Result<PreparedCall, string>
+}
+
+/** The five tools that keep a to-do list, on `TaskTools`. */
+export const layer: Layer.Layer<Tools, never, ConversationRepo | TaskTools> = Layer.effect(
+  Tools,
+  Effect.gen(function* () {
+    return yield* Effect.orDie(register<never>([], yield* TaskTools))
+  })
+)
+
+/**
+ * An application's own tools, without the five. Fails with `ToolsInvalid`, which tells all that is wrong at once: a name twice,
+ * a name that the OpenAI API refuses, parameters that have no JSON Schema.
+ */
+export const layerOf = <R = never>(
+  ...tools: ReadonlyArray<Tool<R>>
+): Layer.Layer<Tools, ToolsInvalid, ConversationRepo | R> => Layer.effect(Tools, register(tools, undefined))
+
+/** An application's own tools beside the five. */
+export const layerWith = <R = never>(
+  ...tools: ReadonlyArray<Tool<R>>
+): Layer.Layer<Tools, ToolsInvalid, ConversationRepo | TaskTools | R> =>
+  Layer.effect(
+    Tools,
+    Effect.gen(function* () {
+      return yield* register(tools, yield* TaskTools)
+    })
+  )
+
+const register = <R>(
+  own: ReadonlyArray<Tool<R>>,
+  tasks: TaskTools["Service"] | undefined
+): Effect.Effect<Tools["Service"], ToolsInvalid, ConversationRepo | R> =>
+  Effect.gen(function* () {
+    const repo = yield* ConversationRepo
+    const services = yield* Effect.context<R>()
+    const { maxTasks } = yield* Settings
+    const problems: Array<string> = []
+    const tools = new Map<string, KnownTool>()
+    const add = (name: string, toTool: () => KnownTool): void => {
+      if (!toolName.test(name)) problems.push(`"${name}" is no name: 1 to 64 characters of A-Z a-z 0-9 _ -`)
+      if (tools.has(name)) problems.push(`"${name}" is there twice`)
+      const made = Result.try({ try: toTool, catch: String })
+      if (Result.isSuccess(made)) tools.set(name, made.success)
+      else problems.push(`"${name}" has parameters without a JSON Schema: ${made.failure}`)
+    }
+    if (tasks !== undefined) for (const tool of taskTools(tasks, maxTasks)) add(tool.definition.name, () => tool)
+    for (const tool of own) add(tool.name, () => ownTool(repo, tool, services))
+    if (problems.length > 0) return yield* new ToolsInvalid({ problems })
+
+    return Tools.of({
+      definitions: [...tools.values()].map((tool) => tool.definition),
+      tasks,
+      prepare: (userId, name, args, key) => {
+        const known = tools.get(name)
+        if (known === undefined) return refused(refusal(`There is no tool named ${name.slice(0, 64)}.`))
+        if (!isSensible(args)) return refused(refusal("The arguments are too large."))
+        return Result.getOrElse(known.prepare(userId, args.trim() === "" ? "{}" : args, key), (reason) =>
+          refused(refusal(`The arguments do not fit: ${reason}`.slice(0, 500)))
+        )
+      }
+    })
+  })
+
+const toolName = /^[A-Za-z0-9_-]{1,64}$/
+
+/** The largest result that the model is shown, in bytes of JSON: every later turn reads it again. */
+const resultLimit = 16 * 1024
+
+/** One of the application's: whatever comes of it, there is a result for the model. */
+const ownTool = <R>(repo: ConversationRepo["Service"], tool: Tool<R>, services: Context.Context<R>): KnownTool => {
+  const isExternal = tool.kind === "external"
+  const late = refusal(`The tool did not answer within ${Duration.format(tool.timeout)}.`)
+  return {
+    definition: { name: tool.name, description: tool.description, parameters: tool.parameters() },
+    prepare: (userId, args, key) =>
+      Result.map(tool.prepare(args, { userId, key }), (call) => {
+        const result = Effect.provideContext(call, services)
+        const guarded = isExternal ? result : repo.atomically(userId, result)
+        return {
+          isExternal,
+          execute: Effect.map(guarded, shown).pipe(
+            Effect.timeoutOrElse({ duration: tool.timeout, orElse: () => Effect.succeed(late) }),
+            Effect.catchTag("CallFailed", ({ reason }) => answerFailure(tool.name, reason)),
+            Effect.catchDefect((defect) => answerFailure(tool.name, defect))
+          )
+        }
+      })
+  }
+}
+
+const shown = (json: string): CallResult =>
+  utf8Length(json) > resultLimit
+    ? refusal("The tool answered more than can be shown.")
+    : { status: "success", result: toStorable(`{"success":true${json === "{}" ? "" : `,${json.slice(1, -1)}`}}`) }
+
+const isToolFailed = Schema.is(ToolFailed)
+const isStorageUnavailable = Schema.is(StorageUnavailable)
+
+/** What the model is told of a failure: what the tool wants it to know. A store out of reach is no failure of the tool. */
+const answerFailure = (name: string, reason: unknown): Effect.Effect<CallResult, StorageUnavailable> => {
+  if (isToolFailed(reason)) return Effect.succeed(refusal(reason.message.slice(0, 500)))
+  return isStorageUnavailable(reason)
+    ? Effect.fail(reason)
+    : Effect.as(Effect.logWarning(`The tool ${name} failed`, reason), refusal("The tool failed."))
+}
 
 const taskId = { task_id: TaskId.annotate({ description: "The number of the task" }) }
 const description = Schema.optionalKey(Schema.NullOr(TaskDescription).annotate({ description: "Details, if any" }))
 
-/** The five tools that keep a to-do list, on `TaskTools`. */
-export const layer: Layer.Layer<Tools, never, TaskTools> = Layer.effect(
-  Tools,
-  Effect.gen(function* () {
-    const tasks = yield* TaskTools
-    const { maxTasks } = yield* Settings
-    const tools = [
-      tool(
-        "add_task",
-        "Adds a task to the user's to-do list.",
-        Schema.Struct({ title: TaskTitle, description }),
-        (args) => ({
-          _tag: "Add",
-          task: { title: args.title, description: args.description || null },
-          limit: maxTasks
+const taskTools = (tasks: TaskTools["Service"], maxTasks: number | null): ReadonlyArray<KnownTool> => [
+  taskTool(
+    tasks,
+    "add_task",
+    "Adds a task to the user's to-do list.",
+    Schema.Struct({ title: TaskTitle, description }),
+    (args) => ({
+      _tag: "Add",
+      task: { title: args.title, description: args.description || null },
+      limit: maxTasks
+    })
+  ),
+  taskTool(
+    tasks,
+    "list_tasks",
+    "Lists the user's tasks with their numbers.",
+    Schema.Struct({ status: Schema.optionalKey(Schema.NullOr(TaskStatus)) }),
+    (args) => ({ _tag: "List", status: args.status ?? "all", limit: listLimit, bytes: listBytes })
+  ),
+  taskTool(tasks, "complete_task", "Marks a task as completed.", Schema.Struct(taskId), (args) => ({
+    _tag: "Complete",
+    taskId: args.task_id
+  })),
+  taskTool(
+    tasks,
+    "update_task",
+    "Changes the title or the description of a task, or both; at least one must be given.",
+    Schema.Struct({
+      ...taskId,
+      title: Schema.optionalKey(Schema.NullOr(TaskTitle)),
+      description
+    }).pipe(
+      Schema.check(
+        Schema.makeFilter((args) => typeof args.title === "string" || args.description !== undefined, {
+          expected: "a title or a description"
         })
-      ),
-      tool(
-        "list_tasks",
-        "Lists the user's tasks with their numbers.",
-        Schema.Struct({ status: Schema.optionalKey(Schema.NullOr(TaskStatus)) }),
-        (args) => ({ _tag: "List", status: args.status ?? "all", limit: listLimit, bytes: listBytes })
-      ),
-      tool("complete_task", "Marks a task as completed.", Schema.Struct(taskId), (args) => ({
-        _tag: "Complete",
-        taskId: args.task_id
-      })),
-      tool(
-        "update_task",
-        "Changes the title or the description of a task, or both; at least one must be given.",
-        Schema.Struct({
-          ...taskId,
-          title: Schema.optionalKey(Schema.NullOr(TaskTitle)),
-          description
-        }).pipe(
-          Schema.check(
-            Schema.makeFilter((args) => typeof args.title === "string" || args.description !== undefined, {
-              expected: "a title or a description"
-            })
-          )
-        ),
-        (args) => ({
-          _tag: "Update",
-          taskId: args.task_id,
-          patch: {
-            ...(typeof args.title === "string" && { title: args.title }),
-            ...(args.description !== undefined && { description: args.description || null })
-          }
-        })
-      ),
-      tool("delete_task", "Deletes a task for good.", Schema.Struct(taskId), (args) => ({
-        _tag: "Remove",
-        taskId: args.task_id
-      }))
-    ]
-    const byName = new Map(tools.map((tool) => [tool.definition.name, tool]))
-
-    return Tools.of({
-      definitions: tools.map((tool) => tool.definition),
-      tasks,
-      prepare: (userId, name, args) => {
-        const known = byName.get(name)
-        if (known === undefined) return refused(refusal(`There is no tool named ${name.slice(0, 64)}.`))
-        if (!isSensible(args)) return refused(refusal("The arguments are too large."))
-        const decoded = known.decode(args.trim() === "" ? "{}" : args)
-        if (Result.isFailure(decoded)) {
-          return refused(refusal(`The arguments do not fit: ${decoded.failure}`.slice(0, 500)))
-        }
-        const operation = decoded.success
-        const impossible = refusalOf(operation)
-        return {
-          execute: Effect.suspend(() => carryOut(tasks, userId, operation)).pipe(
-            Effect.catchTags({
-              TaskNotFound: () => Effect.succeed(impossible),
-              TooManyTasks: () => Effect.succeed(impossible)
-            })
-          ),
-          folded: { _tag: "Task", operation, refusal: impossible }
-        }
+      )
+    ),
+    (args) => ({
+      _tag: "Update",
+      taskId: args.task_id,
+      patch: {
+        ...(typeof args.title === "string" && { title: args.title }),
+        ...(args.description !== undefined && { description: args.description || null })
       }
     })
-  })
-)
+  ),
+  taskTool(tasks, "delete_task", "Deletes a task for good.", Schema.Struct(taskId), (args) => ({
+    _tag: "Remove",
+    taskId: args.task_id
+  }))
+]
 
 const decodeArguments = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json)))
 
@@ -152,6 +245,7 @@ export const refusal = (error: string): CallResult => ({
 
 /** A call that is not carried out, and what the model is told instead. */
 export const refused = (result: CallResult): PreparedCall => ({
+  isExternal: false,
   execute: Effect.succeed(result),
   folded: { _tag: "Known", result }
 })
@@ -229,23 +323,34 @@ const nesting = (text: string): number => {
   return deepest
 }
 
-const tool = <S extends Schema.Codec<unknown, unknown>>(
+/** One of the five: an operation on tasks and nothing else, which a store may carry out by itself. */
+const taskTool = <S extends Schema.Codec<unknown, unknown>>(
+  tasks: TaskTools["Service"],
   name: string,
   description: string,
   parameters: S,
   toOperation: (args: S["Type"]) => TaskOperation
-): {
-  readonly definition: ToolDefinition
-  /** The operation that the arguments ask for; or why they do not fit. */
-  readonly decode: (args: string) => Result.Result<TaskOperation, string>
-} => {
+): KnownTool => {
   const decode = Schema.decodeUnknownResult(Schema.fromJsonString(parameters))
   return {
-    definition: {
-      name,
-      description,
-      parameters: { ...Schema.toJsonSchemaDocument(parameters).schema, additionalProperties: false }
-    },
-    decode: (args) => Result.mapBoth(decode(args), { onFailure: (error) => error.message, onSuccess: toOperation })
+    definition: { name, description, parameters: toParameters(parameters) },
+    prepare: (userId, args) =>
+      Result.mapBoth(decode(args), {
+        onFailure: (error) => error.message,
+        onSuccess: (decoded) => {
+          const operation = toOperation(decoded)
+          const impossible = refusalOf(operation)
+          return {
+            isExternal: false,
+            execute: Effect.suspend(() => carryOut(tasks, userId, operation)).pipe(
+              Effect.catchTags({
+                TaskNotFound: () => Effect.succeed(impossible),
+                TooManyTasks: () => Effect.succeed(impossible)
+              })
+            ),
+            folded: { _tag: "Task", operation, refusal: impossible }
+          }
+        }
+      })
   }
 }

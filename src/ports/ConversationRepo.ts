@@ -122,6 +122,8 @@ export interface ClaimedTurn {
   readonly usage: Usage
   readonly context: TurnContext
   readonly history: History
+  /** What its next step is to do, where that is kept already (`pend`): JSON text. */
+  readonly pending: string | null
 }
 
 /** A turn that failed, with the calls that did take effect. */
@@ -184,6 +186,18 @@ export interface StepRequest {
   /** Where in the telling of this step its content begins (`TurnEvents`), for those who are told of it later. */
   readonly toldFrom: number
 }
+
+/** What the next step of a turn is to do. */
+export interface PendRequest {
+  readonly steps: number
+  /** JSON text, for the domain to read. */
+  readonly pending: string
+  /** What the model used since the last write of the turn. */
+  readonly usage: Usage
+}
+
+/** It is kept. */
+export type Pended = { readonly _tag: "Pended" }
 
 /** What a tool answered: a JSON object as text. */
 export interface CallResult {
@@ -329,6 +343,24 @@ export class ConversationRepo extends Context.Service<
       work: StepWork,
       leaseMillis: number
     ) => Effect.Effect<StepOutcome, StorageUnavailable>
+    /**
+     * Keeps what the next step is to do, under the claim and only if `steps` are committed, before any of it is done outside of
+     * the store: whoever takes the turn up goes on with just that, and asks nobody anew. Its usage counts from then on. The
+     * lease moves on. Sent again, it changes nothing.
+     */
+    readonly pend: (
+      claim: Claim,
+      request: PendRequest,
+      leaseMillis: number
+    ) => Effect.Effect<Pended | Lost, StorageUnavailable>
+    /**
+     * Runs what changes a user's rows as one transaction, all or nothing. Inside the work of a step it is a part of that, which
+     * may fail alone: what it changed is undone, and the step goes on.
+     */
+    readonly atomically: <A, E, R>(
+      userId: UserId,
+      effect: Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | StorageUnavailable, R>
     /** Writes the reply and ends the turn, as completed or as stopped. Sent again, it answers what is stored. */
     readonly complete: (claim: Claim, request: CompleteRequest) => Effect.Effect<Completed | Lost, StorageUnavailable>
     /** Ends the turn without a reply. Sent again, it answers what is stored. */

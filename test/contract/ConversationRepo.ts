@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { DateTime, Effect, type Layer, Option } from "effect"
+import { DateTime, Effect, type Layer, Option, Result } from "effect"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { ConversationId, MessageId, ToolCallId, TurnId } from "../../src/domain/model/Conversation.ts"
 import { StorageUnavailable, TurnNotFound } from "../../src/domain/model/Errors.ts"
@@ -138,7 +138,7 @@ const toolStep = Effect.fnUntraced(function* (
   const textOf = (args: object | string) => (typeof args === "string" ? args : JSON.stringify(args))
   const repo = yield* ConversationRepo
   const tools = yield* Effect.provide(Tools.Tools, Tools.layer)
-  const prepared = calls.map(([name, args]) => tools.prepare(turn.claim.userId, name, textOf(args)))
+  const prepared = calls.map(([name, args]) => tools.prepare(turn.claim.userId, name, textOf(args), ""))
   const ids = yield* Effect.forEach(calls, () => uuidV7)
   const execute = Effect.forEach(prepared, (call) => call.execute)
   const asked = yield* stepRequest(turn, {
@@ -149,7 +149,7 @@ const toolStep = Effect.fnUntraced(function* (
       arguments: Tools.storableArguments(textOf(args))
     }))
   })
-  const folded = { tasks: tools.tasks, calls: prepared.flatMap((call) => call.folded ?? []) }
+  const folded = { tasks: tools.tasks ?? assert.fail(), calls: prepared.flatMap((call) => call.folded ?? []) }
   return yield* repo.step(turn.claim, asked, form === "values" ? { execute, folded } : { execute }, policy.leaseMillis)
 })
 
@@ -196,6 +196,7 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
             steps: 0,
             usage: noUsage,
             context: { userName: "Ada" },
+            pending: null,
             history: { messages: [{ seq: 1, role: "user", content: asked.content }], steps: [], calls: [] }
           }
         })
@@ -1346,6 +1347,51 @@ export const conversationRepoContract = <E>(name: string, adapter: Layer.Layer<C
         yield* repo.handBack([{ ...turn.claim, fence: 2 }])
         assert.strictEqual((yield* repo.takeUp(turn.claim, yield* holder, policy))._tag, "Claimed")
         assert.deepStrictEqual(yield* ofTurn, [{ turnId, stop: true, told: false }])
+      })
+    )
+
+    it.effect("keeps what a step is to do outside of the store, for whoever goes on with it", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const user = yield* newUser
+        const turn = yield* claim(user)
+        const { turnId } = turn.claim
+        const pending = '{"calls": [{"b":1, "a":"\u00e9"}]}'
+        const request = { steps: 0, pending, usage }
+        for (let i = 0; i < 2; i++) {
+          assert.deepStrictEqual(yield* repo.pend(turn.claim, request, policy.leaseMillis), { _tag: "Pended" })
+        }
+        assert.deepStrictEqual((yield* repo.turn(user, turnId)).usage, usage)
+        yield* repo.handBack([turn.claim])
+        assert.deepStrictEqual(yield* repo.pend(turn.claim, request, policy.leaseMillis), { _tag: "Lost" })
+        const again = yield* repo.takeUp(turn.claim, yield* holder, policy)
+        assert(again._tag === "Claimed")
+        assert.deepStrictEqual([again.turn.pending, again.turn.usage], [pending, usage])
+        // It is the step's, and nothing of the next one's.
+        assert.strictEqual((yield* step(again.turn))._tag, "Committed")
+        yield* repo.handBack([again.turn.claim])
+        const next = yield* repo.takeUp(turn.claim, yield* holder, policy)
+        assert(next._tag === "Claimed")
+        assert.deepStrictEqual([next.turn.pending, next.turn.steps], [null, 1])
+        assert.deepStrictEqual(yield* repo.pend(next.turn.claim, request, policy.leaseMillis), { _tag: "Lost" })
+      })
+    )
+
+    it.effect("undoes a part of a step that fails, and nothing but that", () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const tasks = yield* TaskTools
+        const user = yield* newUser
+        const turn = yield* claim(user)
+        const add = Effect.provideService(addMilk(user), TaskTools, tasks)
+        const failing = Effect.result(repo.atomically(user, Effect.andThen(add, Effect.fail("no"))))
+        const execute = Effect.flatMap(failing, () => repo.atomically(user, add))
+        const outcome = yield* repo.step(turn.claim, yield* stepRequest(turn), { execute }, policy.leaseMillis)
+        assert.strictEqual(outcome._tag, "Committed")
+        assert.deepStrictEqual(yield* titles(user), ["Milk"])
+        // By itself it is all or nothing too.
+        assert.deepStrictEqual(yield* failing, Result.fail("no"))
+        assert.deepStrictEqual(yield* titles(user), ["Milk"])
       })
     )
 

@@ -17,7 +17,7 @@ describe("Tools", () => {
       const before = yield* tasks.list(bob, everything)
       let done = 0
       for (const [name, args] of adversarialCalls(bob, 10_000)) {
-        const { result, status } = yield* tools.prepare(ada.id, name, args).execute
+        const { result, status } = yield* tools.prepare(ada.id, name, args, "").execute
         const told = JSON.parse(result)
         assert.strictEqual(told.success, status === "success")
         assert.notInclude(result, foreignTitle)

@@ -18,6 +18,7 @@ const claimed: ClaimedTurn = {
   steps: 0,
   usage: noUsage,
   context: { userName: "Ada" },
+  pending: null,
   history: { messages: [], steps: [], calls: [] }
 }
 

@@ -87,13 +87,15 @@ const decodeArguments = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.St
 export const check = (
   users: ReadonlyMap<UserId, UserState>,
   ledgers: ReadonlyArray<Ledger>,
-  repo: ConversationRepo["Service"]
+  repo: ConversationRepo["Service"],
+  sent: ReadonlySet<string>
 ): Effect.Effect<ReadonlyArray<string>> =>
   Effect.gen(function* () {
     const abandoned = yield* Effect.orDie(repo.abandoned(100, leaseMillis))
     return [
       ...abandoned.map(({ turnId }) => `the turn ${turnId} runs past its lease`),
       ...[...users].flatMap(([userId, state]) => checkUser(userId, state)),
+      ...[...users.values()].flatMap((state) => checkSent(state, sent)),
       ...ledgers.flatMap((ledger) => checkLedger(ledger, users.get(ledger.user.id)))
     ]
   })
@@ -115,6 +117,19 @@ const checkUser = (userId: UserId, state: UserState): ReadonlyArray<string> => {
     ...conversations.flatMap((conversation) => checkConversation(userId, conversation, state))
   ]
 }
+
+/** What is said to have been done outside has arrived there, under the key of just that call. */
+const checkSent = (state: UserState, sent: ReadonlySet<string>): ReadonlyArray<string> =>
+  [...state.conversations.values()].flatMap((conversation) =>
+    conversation.calls
+      .filter((call) => call.toolName === "send" && call.status === "success")
+      .map((call) => {
+        const turnId = conversation.messages.find((message) => message.seq === call.seq)?.turnId
+        return `${turnId}:${call.step}:${call.position}`
+      })
+      .filter((key) => !sent.has(key))
+      .map((key) => `${key} is said to have been sent, and was not`)
+  )
 
 const checkConversation = (userId: UserId, row: ConversationRow, state: UserState): ReadonlyArray<string> => {
   const where = `the conversation ${row.id} of ${userId}`

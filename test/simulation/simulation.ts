@@ -25,6 +25,7 @@ import { StorageUnavailable, type TurnFailed, type TurnNotFound } from "../../sr
 import { type Failure, IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
 import { type User, UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
+import * as Tool from "../../src/domain/Tool.ts"
 import * as Tools from "../../src/domain/Tools.ts"
 import * as TurnFeed from "../../src/domain/TurnFeed.ts"
 import * as Turns from "../../src/domain/Turns.ts"
@@ -91,6 +92,8 @@ interface World {
   readonly repo: ConversationRepo["Service"]
   readonly tools: TaskTools["Service"]
   readonly instances: Array<Instance>
+  /** The keys of the calls that have arrived outside. */
+  readonly sent: Set<string>
 }
 
 const lost = new StorageUnavailable({ operation: "simulation" })
@@ -113,7 +116,8 @@ export const simulate = (seed: number): Effect.Effect<Outcome> =>
       count: (what) => void counts.set(what, (counts.get(what) ?? 0) + 1),
       repo: yield* ConversationRepo,
       tools: yield* TaskTools,
-      instances: []
+      instances: [],
+      sent: new Set()
     }
     const calm = world.turbulence === 0
     for (let i = 0; i < 1 + dice.below(3); i++) world.instances.push(yield* startInstance(world))
@@ -152,7 +156,7 @@ export const simulate = (seed: number): Effect.Effect<Outcome> =>
     if (world.instances.every((instance) => instance.process.dead)) world.instances.push(yield* startInstance(world))
     for (let i = 0; i < 45; i++) yield* TestClock.adjust("1 second") // a lease, and 15 s, and some
 
-    const violations = [...stuck, ...wronged, ...(yield* check(store.users, ledgers, world.repo))]
+    const violations = [...stuck, ...wronged, ...(yield* check(store.users, ledgers, world.repo, world.sent))]
     for (const instance of world.instances) yield* Effect.forkChild(Scope.close(instance.scope, Exit.void))
     for (let i = 0; i < 10; i++) yield* TestClock.adjust("10 seconds")
     return { seed, violations, counts }
@@ -191,7 +195,7 @@ const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Retu
   const context = yield* Layer.merge(Chat.layer, TurnFeed.layer).pipe(
     Layer.provideMerge(Turns.layer),
     Layer.provide(Agent.layer),
-    Layer.provide(Tools.layer),
+    Layer.provide(Layer.orDie(Tools.layerWith(sending(world, faulty)))),
     Layer.provide(
       Layer.mergeAll(
         Layer.succeed(ConversationRepo, faultyRepo(world, faulty)),
@@ -306,6 +310,7 @@ const faultyRepo = ({ repo }: World, { call }: Faults): ConversationRepo["Servic
   step: (claim, request, work, lease) => call("step", repo.step(claim, request, work, lease)),
   complete: (claim, request) => call("complete", repo.complete(claim, request)),
   fail: (claim, request) => call("fail", repo.fail(claim, request)),
+  pend: (claim, request, lease) => call("pend", repo.pend(claim, request, lease)),
   renew: (claims, lease) => call("renew", repo.renew(claims, lease)),
   handBack: (claims) => call("handBack", repo.handBack(claims)),
   settled: (turns, lease) => call("settled", repo.settled(turns, lease)),
@@ -322,6 +327,24 @@ const faultyTools = ({ tools }: World, { inside }: Faults): TaskTools["Service"]
   add: (userId, task, limit) => inside("add", tools.add(userId, task, limit)),
   complete: (userId, taskId) => inside("complete", tools.complete(userId, taskId))
 })
+
+/** A tool outside of the store, which anything may befall as well; each call that arrives is written down by its key. */
+const sending = ({ sent }: World, { call }: Faults) =>
+  Tool.make({
+    name: "send",
+    description: "Sends it.",
+    parameters: Schema.Struct({}),
+    result: Schema.Struct({}),
+    kind: "external",
+    handler: (_, { key }) =>
+      call(
+        "send",
+        Effect.sync(() => {
+          sent.add(key)
+          return {}
+        })
+      )
+  })
 
 const usage = { promptTokens: 10, completionTokens: 5 }
 
@@ -396,6 +419,7 @@ const doAsTold = (dice: Dice, prompt: Prompt): Completion => {
   if (step !== undefined) {
     const titles = dice.chance(0.3) ? step.slice(0, 1) : step
     return asks(
+      ...(dice.chance(0.1) ? [{ id: "send", name: "send", arguments: "{}" }] : []),
       ...titles.map((title, i) => ({
         id: `call_${i}`,
         name: "add_task",

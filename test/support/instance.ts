@@ -27,7 +27,8 @@ export const repositories = Layer.mergeAll(MemoryConversationRepo.layer, MemoryT
 /** An instance of the service without HTTP, whose model plays the script; it ends with the scope. */
 export const instance = Effect.fnUntraced(function* (
   script: ReadonlyArray<Line>,
-  settings: Partial<Settings> = {}
+  settings: Partial<Settings> = {},
+  tools: Layer.Layer<Tools.Tools, never, ConversationRepo | TaskTools> = Tools.layer
 ): Effect.fn.Return<
   {
     readonly chat: Chat.Chat["Service"]
@@ -41,7 +42,7 @@ export const instance = Effect.fnUntraced(function* (
   const context = yield* Layer.merge(Chat.layer, TurnFeed.layer).pipe(
     Layer.provideMerge(Turns.layer),
     Layer.provide(Agent.layer),
-    Layer.provide(Tools.layer),
+    Layer.provide(tools),
     Layer.provideMerge(Model.layer(...script)),
     Layer.provide(Layer.succeed(Settings, { ...defaultSettings, turnsAtOnce: null, ...settings })),
     Layer.build

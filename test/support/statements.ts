@@ -89,6 +89,7 @@ const everything = Effect.fnUntraced(function* (token: string) {
   yield* (yield* Auth).authenticate(Redacted.make(token))
 
   const turn = yield* claim()
+  yield* repo.pend(turn.claim, { steps: 0, pending: "{}", usage }, policy.leaseMillis)
   yield* step(turn, true)
   yield* step({ ...turn, steps: 1 }, false)
   const messageId = MessageId.make(yield* uuidV7)

@@ -70,6 +70,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
           steps: turn.steps,
           usage: turn.usage,
           context: turn.context,
+          pending: turn.pending,
           history: {
             messages: (conversation?.messages ?? [])
               .filter(inWindow)
@@ -242,6 +243,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             attempts: 1,
             steps: 0,
             toldFrom: 0,
+            pending: null,
             seq,
             context: request.context,
             usage: noUsage,
@@ -299,6 +301,7 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             putTurn(claim.userId, {
               ...before,
               steps: step,
+              pending: null,
               usage: addUsage(before.usage, request.usage),
               leaseUntil: now + leaseMillis
             })
@@ -313,6 +316,21 @@ export const layer: Layer.Layer<ConversationRepo, never, MemoryStore> = Layer.ef
             return { _tag: "Committed", calls } as const
           })
         ),
+      pend: (claim, request, leaseMillis) =>
+        now((now) => {
+          const turn = turnOf(claim)
+          if (turn === undefined || fence(claim, request.steps) !== "ok") return { _tag: "Lost" }
+          if (turn.pending === null) {
+            putTurn(claim.userId, {
+              ...turn,
+              pending: request.pending,
+              usage: addUsage(turn.usage, request.usage),
+              leaseUntil: now + leaseMillis
+            })
+          }
+          return { _tag: "Pended" }
+        }),
+      atomically: transaction,
       complete: (claim, request) =>
         now((now) => {
           const state = fence(claim, request.steps)

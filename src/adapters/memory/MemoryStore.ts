@@ -35,6 +35,7 @@ export interface TurnRow {
   readonly attempts: number
   readonly steps: number
   readonly toldFrom: number
+  readonly pending: string | null
   readonly seq: number
   readonly context: TurnContext
   readonly usage: Usage

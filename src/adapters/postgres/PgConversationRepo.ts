@@ -72,6 +72,7 @@ const ClaimedRow = Schema.Struct({
   completion_tokens: Schema.Int,
   // JSON, read apart: a schema with a transformation in it is not compiled.
   context: Schema.String,
+  pending: Schema.NullOr(Schema.String),
   ...historyColumns,
   ...callColumns
 })
@@ -119,6 +120,7 @@ const StepRow = Schema.Struct({
   statuses: Schema.Array(CallStatus)
 })
 const decodeStep = Schema.decodeUnknownSync(StepRow)
+const decodePended = Schema.decodeUnknownSync(Schema.Struct({ state: Schema.Literals(["pended", "lost"]) }))
 const decodeSeq = Schema.decodeUnknownSync(Schema.Struct({ seq: Schema.Int }))
 const decodeCalls = Schema.decodeUnknownSync(CallColumns)
 const decodeTurnIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: TurnId })))
@@ -223,6 +225,7 @@ const toClaimed = (userId: UserId, row: typeof ClaimedRow.Type): ClaimedTurn => 
   steps: row.steps,
   usage: { promptTokens: row.prompt_tokens, completionTokens: row.completion_tokens },
   context: decodeContext(row.context),
+  pending: row.pending,
   history: {
     messages: (row.message_seqs ?? []).map((seq, i) => ({
       seq,
@@ -412,6 +415,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
     const begin = storageErrors("ConversationRepo.begin")
     const takeUp = storageErrors("ConversationRepo.takeUp")
     const step = storageErrors("ConversationRepo.step")
+    const pend = storageErrors("ConversationRepo.pend")
     const complete = storageErrors("ConversationRepo.complete")
     const fail = storageErrors("ConversationRepo.fail")
     const renew = storageErrors("ConversationRepo.renew")
@@ -549,6 +553,16 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         work.folded !== undefined && isTaskToolsOf(work.folded.tasks, sql)
           ? foldedStep(claim, request, work.folded.calls, leaseMillis)
           : steppedStep(claim, request, work.execute, leaseMillis),
+      pend: (claim, request, leaseMillis) =>
+        sql`select turn_pend(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid, ${claim.fence}::int,
+          ${request.steps}::int, ${request.pending}, ${request.usage.promptTokens}::int,
+          ${request.usage.completionTokens}::int, ${leaseMillis}::int) state`.pipe(
+          retryLocks,
+          Effect.map((rows) => ({ _tag: decodePended(first(rows)).state === "pended" ? "Pended" : "Lost" }) as const),
+          pend
+        ),
+      atomically: (_, effect) =>
+        sql.withTransaction(effect).pipe(sqlDefectsAsFailures, storageErrors("ConversationRepo.atomically")),
       complete: (claim, request) =>
         sql`select * from turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
           ${claim.fence}::int, ${request.steps}::int, ${request.messageId}::uuid, ${request.content}, ${request.response},

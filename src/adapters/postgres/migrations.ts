@@ -139,7 +139,7 @@ const functions = [
   // Parallel arrays, not one json: several times as quick, and an escaped NUL in a json cannot be taken apart.
   `create type turn_outcome as (
     outcome text, turn_id uuid, conversation_id uuid, fence int, steps int, seq int, retry_ms int, body text,
-    failure text, retryable boolean, context text, prompt_tokens int, completion_tokens int,
+    failure text, retryable boolean, context text, pending text, prompt_tokens int, completion_tokens int,
     message_seqs int[], message_roles text[], message_contents text[],
     step_seqs int[], step_numbers int[], step_contents text[],
     call_ids uuid[], call_seqs int[], call_steps int[], call_positions int[], call_provider_ids text[],
@@ -157,8 +157,9 @@ const functions = [
   language plpgsql stable set enable_seqscan = off as $$
   declare o turn_outcome;
   begin
-    select t.conversation_id, t.fence, t.steps, t.seq, t.context::text, t.prompt_tokens, t.completion_tokens
-      into o.conversation_id, o.fence, o.steps, o.seq, o.context, o.prompt_tokens, o.completion_tokens
+    select t.conversation_id, t.fence, t.steps, t.seq, t.context::text, t.pending::text, t.prompt_tokens,
+        t.completion_tokens
+      into o.conversation_id, o.fence, o.steps, o.seq, o.context, o.pending, o.prompt_tokens, o.completion_tokens
       from turns t where t.user_id = p_user and t.id = p_turn;
     o.outcome := 'claimed';
     o.turn_id := p_turn;
@@ -482,7 +483,7 @@ const functions = [
   returns int language plpgsql set enable_seqscan = off as $$
   declare v_seq int; v_step int; v_now timestamptz := clock_timestamp();
   begin
-    update turns t set steps = t.steps + 1, prompt_tokens = t.prompt_tokens + p_prompt_tokens,
+    update turns t set steps = t.steps + 1, pending = null, prompt_tokens = t.prompt_tokens + p_prompt_tokens,
         completion_tokens = t.completion_tokens + p_completion_tokens,
         lease_until = v_now + p_lease_ms * interval '1 millisecond'
       where t.user_id = p_user and t.id = p_turn returning t.seq, t.steps into v_seq, v_step;
@@ -497,6 +498,20 @@ const functions = [
       from unnest(p_ids, p_provider_ids, p_tools, p_arguments, p_results, p_statuses)
         with ordinality c(id, provider_id, tool, arguments, result, status, n);
     return v_seq;
+  end $$`,
+
+  // Keeps what the next step is to do outside of this database.
+  `create function turn_pend(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_pending text,
+    p_prompt_tokens int, p_completion_tokens int, p_lease_ms int)
+  returns text language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  declare v text := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
+  begin
+    if v <> 'ok' then return 'lost'; end if;
+    update turns t set pending = p_pending::json, prompt_tokens = t.prompt_tokens + p_prompt_tokens,
+        completion_tokens = t.completion_tokens + p_completion_tokens,
+        lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
+      where t.user_id = p_user and t.id = p_turn and t.pending is null;
+    return 'pended';
   end $$`,
 
   `create function turn_complete(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int,

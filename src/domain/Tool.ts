@@ -1,0 +1,114 @@
+import { Duration, Effect, type JsonSchema, Predicate, Result, Schema } from "effect"
+import type { StorageUnavailable } from "./model/Errors.ts"
+import type { UserId } from "./model/User.ts"
+
+/** A tool could not do what it was asked for. The model is told why, and goes on. */
+export class ToolFailed extends Schema.TaggedError<ToolFailed>()("ToolFailed", {
+  /** For the model, and for whoever reads the conversation. */
+  message: Schema.String
+}) {}
+
+/** What a tool failed with, whatever that is, so that it is not taken for anything else. */
+export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", { reason: Schema.Unknown }) {}
+
+/** Which call it is that a tool is to carry out. */
+export interface ToolCallContext {
+  /** Whose turn it is: by the session, never by the model. */
+  readonly userId: UserId
+  /** The same whenever this very call is carried out again, and that of no other: a tool is idempotent by it. */
+  readonly key: string
+}
+
+/** A tool of the agent, as `make` makes it. `R` is what its handler needs. */
+export interface Tool<out R = never> {
+  readonly name: string
+  readonly description: string
+  readonly kind: "transactional" | "external"
+  readonly timeout: Duration.Duration
+  /** The JSON Schema of the parameters; throws where there is none. */
+  readonly parameters: () => JsonSchema.JsonSchema
+  /** Reads the arguments, which are JSON; tells why they do not fit, or how the call is carried out: to a JSON object. */
+  readonly prepare: (args: string, call: ToolCallContext) => Result.Result<Effect.Effect<string, CallFailed, R>, string>
+}
+
+/** The JSON Schema of a tool's parameters, as models take it. Throws where a schema, or a part of it, has none. */
+export const toParameters = (parameters: Schema.Constraint): JsonSchema.JsonSchema => {
+  const { definitions, schema: found } = Schema.toJsonSchemaDocument(parameters)
+  // A struct without fields is told as anything but null.
+  const schema: JsonSchema.JsonSchema = "not" in found ? { type: "object", properties: {} } : found
+  if (schema["type"] !== "object") throw new TypeError("they are no object")
+  for (const part of [schema, ...Object.values(definitions)]) requireShape(part, "")
+  return {
+    ...schema,
+    ...(Object.keys(definitions).length > 0 && { $defs: definitions }),
+    additionalProperties: false
+  }
+}
+
+/** What says nothing of a value, where a schema knows of no JSON for it, would let the model send anything. */
+const requireShape = (schema: unknown, at: string): void => {
+  if (!Predicate.isObject(schema)) return
+  const { description: _, title: __, ...shape } = { ...schema }
+  if (Object.keys(shape).length === 0) throw new TypeError(`nothing is known of ${at}`)
+  const { anyOf, items, properties }: Readonly<Record<string, unknown>> = shape
+  for (const [name, property] of Object.entries(Predicate.isObject(properties) ? properties : {})) {
+    requireShape(property, at === "" ? name : `${at}.${name}`)
+  }
+  requireShape(items, `${at}[]`)
+  if (Array.isArray(anyOf)) for (const one of anyOf) requireShape(one, at)
+}
+
+/** The longest that a tool may take inside a transaction: a database throws out whoever idles there for two seconds. */
+const transactionalPatience = Duration.millis(1500)
+const externalPatience = Duration.seconds(30)
+
+/**
+ * Makes a tool.
+ *
+ * - `name`: as the OpenAI API takes it, 1 to 64 characters of `A-Z a-z 0-9 _ -`
+ * - `parameters`: a struct, of which the model sees the JSON Schema; what it sends is decoded before the handler sees it
+ * - `result`: a struct; the model sees it encoded, with `"success":true`
+ * - `kind`: a *transactional* tool works in the database of the turns, in the transaction of its step: what it does happens
+ *   exactly once. An *external* one does not: the model's answer is stored before it runs, and a crash may have it run again,
+ *   with the same `key`. Those of a step run before its transactional ones
+ * - `timeout`: how long it may take, by default 1.5 seconds (which is the most) inside a transaction and 30 outside
+ * - `handler`: fails with `ToolFailed` for what the model is to know, and with anything else for what it is not
+ *
+ * Whatever a handler does (fail, die, hang, answer too much), the turn goes on: the model is told that the tool failed.
+ */
+export const make = <
+  Parameters extends Schema.Codec<object, object>,
+  Result extends Schema.Codec<object, object>,
+  E,
+  R
+>(options: {
+  readonly name: string
+  readonly description: string
+  readonly parameters: Parameters
+  readonly result: Result
+  readonly kind: "transactional" | "external"
+  readonly timeout?: Duration.Input
+  readonly handler: (
+    args: Parameters["Type"],
+    call: ToolCallContext
+  ) => Effect.Effect<Result["Type"], E | ToolFailed | StorageUnavailable, R>
+}): Tool<R> => {
+  const { description, handler, kind, name } = options
+  const decode = Schema.decodeUnknownResult(Schema.fromJsonString(options.parameters))
+  const encode = Schema.encodeUnknownEffect(Schema.fromJsonString(options.result))
+  const longest = kind === "transactional" ? transactionalPatience : externalPatience
+  const timeout = options.timeout === undefined ? longest : Duration.fromInputUnsafe(options.timeout)
+  return {
+    name,
+    description,
+    kind,
+    timeout: kind === "transactional" ? Duration.min(timeout, longest) : timeout,
+    parameters: () => toParameters(options.parameters),
+    prepare: (args, call) =>
+      Result.mapBoth(decode(args), {
+        onFailure: (error) => error.message,
+        onSuccess: (decoded) =>
+          Effect.mapError(Effect.flatMap(handler(decoded, call), encode), (reason) => new CallFailed({ reason }))
+      })
+  }
+}

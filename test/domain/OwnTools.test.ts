@@ -1,0 +1,252 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
+import { TaskTitle } from "../../src/domain/model/Task.ts"
+import * as Tool from "../../src/domain/Tool.ts"
+import * as Tools from "../../src/domain/Tools.ts"
+import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { TaskTools } from "../../src/ports/TaskTools.ts"
+import { ada, instance as makeInstance, message, replyOf, repositories, tasksOfAda } from "../support/instance.ts"
+
+/** An instance with these tools beside the five, which does not wait at its end for what hangs. */
+const instance = (script: ReadonlyArray<Line>, ...tools: ReadonlyArray<Tool.Tool<TaskTools>>) =>
+  makeInstance(script, { shutdownGrace: Duration.zero }, Layer.orDie(Tools.layerWith(...tools)))
+
+const Nothing = Schema.Struct({})
+
+class Shapeless {}
+
+/** A tool of this name that does this. */
+const tool = <E, R>(
+  name: string,
+  kind: "transactional" | "external",
+  handler: (call: Tool.ToolCallContext) => Effect.Effect<object, E, R>
+) =>
+  Tool.make({
+    name,
+    description: name,
+    parameters: Nothing,
+    result: Schema.Struct({}),
+    kind,
+    handler: (_, call) => handler(call)
+  })
+
+const addTask = (title: string) =>
+  Effect.flatMap(TaskTools, (tasks) =>
+    Effect.asVoid(tasks.add(ada.id, { title: TaskTitle.make(title), description: null }, null))
+  )
+
+describe("a tool of one's own", () => {
+  it.effect(
+    "is told to the model, gets its arguments decoded and the user of the session, and answers as its schema has it",
+    () =>
+      Effect.gen(function* () {
+        const given: Array<unknown> = []
+        const book = Tool.make({
+          name: "book_room",
+          description: "Books a room.",
+          parameters: Schema.Struct({ room: Schema.String, day: Schema.DateTimeUtcFromString }),
+          result: Schema.Struct({ until: Schema.DateTimeUtcFromString }),
+          kind: "transactional",
+          handler: (args, call) => {
+            given.push([args.room, args.day.epochMilliseconds, call.userId])
+            return Effect.succeed({ until: args.day })
+          }
+        })
+        const day = "2026-01-19T10:00:00.000Z"
+        const { chat, model } = yield* instance(
+          [
+            asks(
+              ["book_room", { room: "Blue", day, user_id: "bob" }],
+              ["book_room", { room: 7 }],
+              ["add_task", { title: "Go" }]
+            ),
+            says("Done.")
+          ],
+          book
+        )
+        const reply = replyOf(yield* chat.send(message("Book it")))
+        assert.deepStrictEqual(given, [["Blue", Date.parse(day), ada.id]])
+        assert.deepStrictEqual(
+          reply.toolCalls.map((call) => [call.status, call.result["until"] ?? call.result["success"]]),
+          [
+            ["success", day],
+            ["error", false],
+            ["success", true]
+          ]
+        )
+        const told = model.prompts[0]?.tools.find((one) => one.name === "book_room")
+        assert.strictEqual(told?.description, "Books a room.")
+        assert.deepInclude(told?.parameters, { type: "object", required: ["room", "day"], additionalProperties: false })
+        assert.strictEqual(model.prompts[0]?.tools.length, 6)
+        assert.deepStrictEqual(yield* tasksOfAda, [["Go", false]])
+      }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect(
+    "that fails, dies, hangs or answers too much is an error for the model, undone, and no end of the turn",
+    () =>
+      Effect.gen(function* () {
+        const first =
+          <E>(after: Effect.Effect<object, E>) =>
+          () =>
+            Effect.andThen(addTask("Half"), after)
+        const kinds = {
+          says: first(Effect.fail(new Tool.ToolFailed({ message: "The room is taken." }))),
+          fails: first(Effect.fail("secret")),
+          dies: first(Effect.die(new Error("secret"))),
+          hangs: first(Effect.never)
+        }
+        const large = Tool.make({
+          name: "large",
+          description: "large",
+          parameters: Nothing,
+          result: Schema.Struct({ text: Schema.String }),
+          kind: "external",
+          handler: () => Effect.succeed({ text: "x".repeat(20_000) })
+        })
+        const { chat } = yield* instance(
+          [
+            asks(...Object.keys(kinds).map((name) => [name, {}] as const), ["large", {}], ["out_hangs", {}]),
+            says("None of that worked.")
+          ],
+          tool("says", "transactional", kinds.says),
+          tool("fails", "transactional", kinds.fails),
+          tool("dies", "transactional", kinds.dies),
+          tool("hangs", "transactional", kinds.hangs),
+          large,
+          tool("out_hangs", "external", () => Effect.never)
+        )
+        const sending = yield* Effect.forkChild(chat.send(message("Do it")))
+        yield* TestClock.adjust("40 seconds")
+        const reply = replyOf(yield* Fiber.join(sending))
+        assert.deepStrictEqual(
+          reply.toolCalls.map((call) => [call.toolName, call.status, call.result["error"]]),
+          [
+            ["says", "error", "The room is taken."],
+            ["fails", "error", "The tool failed."],
+            ["dies", "error", "The tool failed."],
+            ["hangs", "error", "The tool did not answer within 1s 500ms."],
+            ["large", "error", "The tool answered more than can be shown."],
+            ["out_hangs", "error", "The tool did not answer within 30s."]
+          ]
+        )
+        assert.deepStrictEqual(yield* tasksOfAda, [])
+      }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect(
+    "outside of the database is called again with the same key when its instance dies, and the model is not asked anew",
+    () =>
+      Effect.gen(function* () {
+        const repo = yield* ConversationRepo
+        const keys: Array<string> = []
+        const begun = yield* Deferred.make<void>()
+        const send = (hangs: boolean) =>
+          tool("send_mail", "external", ({ key }) =>
+            Effect.suspend(() => {
+              keys.push(key)
+              return hangs ? Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) : Effect.succeed({})
+            })
+          )
+        const asked = {
+          ...asks(["add_task", { title: "Mail" }], ["send_mail", {}], ["send_mail", {}]),
+          text: "Sending."
+        }
+        const here = yield* instance([asked], send(true))
+        const { turnId } = yield* here.chat.open(message("Send it", { key: "k" }))
+        yield* Deferred.await(begun)
+        assert.deepStrictEqual(yield* tasksOfAda, [])
+        yield* repo.handBack([
+          { userId: ada.id, turnId, conversationId: (yield* repo.turn(ada.id, turnId)).conversationId, fence: 1 }
+        ])
+        const there = yield* instance([says("Sent.")], send(false))
+        yield* TestClock.adjust("3 seconds")
+        const answer = yield* there.chat.send(message("Send it", { key: "k" }))
+        const reply = replyOf(answer)
+        assert.strictEqual(reply.message, "Sent.")
+        assert.deepStrictEqual(
+          reply.toolCalls.map((call) => [call.toolName, call.status]),
+          [
+            ["add_task", "success"],
+            ["send_mail", "success"],
+            ["send_mail", "success"]
+          ]
+        )
+        assert.deepStrictEqual(keys, [`${turnId}:1:1`, `${turnId}:1:1`, `${turnId}:1:2`])
+        assert.deepStrictEqual(reply.usage, { promptTokens: 20, completionTokens: 10, totalTokens: 30 })
+        assert.deepStrictEqual(
+          there.model.prompts.map((prompt) => prompt.messages.map((entry) => [entry.role, entry.content])),
+          [
+            [
+              ["user", "Send it"],
+              ["assistant", "Sending."],
+              ...reply.toolCalls.map((call) => ["tool", JSON.stringify(call.result)])
+            ]
+          ]
+        )
+        assert.deepStrictEqual(yield* tasksOfAda, [["Mail", false]])
+      }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("may need services, which it gets when the layer is built; and the five can be left out", () =>
+    Effect.gen(function* () {
+      class Rooms extends Context.Service<Rooms, { readonly free: Effect.Effect<number> }>()(
+        "turnkeeper/test/domain/OwnTools.test/Rooms"
+      ) {}
+      const count = Tool.make({
+        name: "count_rooms",
+        description: "Counts the free rooms.",
+        parameters: Nothing,
+        result: Schema.Struct({ free: Schema.Int }),
+        kind: "transactional",
+        handler: () => Effect.flatMap(Rooms, (rooms) => Effect.map(rooms.free, (free) => ({ free })))
+      })
+      const tools = Tools.layerOf(count).pipe(
+        Layer.provide(Layer.succeed(Rooms, { free: Effect.succeed(7) })),
+        Layer.orDie
+      )
+      const { chat, model } = yield* makeInstance(
+        [asks(["count_rooms", {}], ["add_task", { title: "x" }]), says("7")],
+        {},
+        tools
+      )
+      const reply = replyOf(yield* chat.send(message("How many?")))
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => call.result),
+        [
+          { success: true, free: 7 },
+          { success: false, error: "There is no tool named add_task." }
+        ]
+      )
+      assert.deepStrictEqual(
+        model.prompts[0]?.tools.map((one) => one.name),
+        ["count_rooms"]
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("that cannot be is told of when the layer is built, all at once", () =>
+    Effect.gen(function* () {
+      const named = (name: string) => tool(name, "transactional", () => Effect.succeed({}))
+      const shapeless = Tool.make({
+        name: "shapeless",
+        description: "",
+        parameters: Schema.Struct({ at: Schema.instanceOf(Shapeless) }),
+        result: Nothing,
+        kind: "external",
+        handler: () => Effect.succeed({})
+      })
+      const error = yield* Effect.flip(
+        Effect.provide(Tools.Tools, Tools.layerWith(named("add_task"), named("a b"), named(""), shapeless))
+      )
+      assert.strictEqual(error._tag, "ToolsInvalid")
+      assert.lengthOf(error.problems, 4)
+      for (const [i, words] of ["twice", "no name", "no name", "JSON Schema"].entries()) {
+        assert.include(error.problems[i], words)
+        assert.include(error.message, words)
+      }
+    }).pipe(Effect.provide(repositories))
+  )
+})
