@@ -133,7 +133,7 @@ describe("a connection that stopped answering", () => {
   it.live("is given up, and the next one works", () =>
     Effect.gen(function* () {
       const hole = yield* blackHole(new URL(yield* freshDatabase()))
-      const client = yield* Layer.build(PgDatabase.layer({ ...databaseOptions(hole.url, 1), silenceMillis: 200 }))
+      const client = yield* Layer.build(PgDatabase.layer({ ...databaseOptions(hole.url, 1), silenceMillis: 1000 }))
       const sql = Context.get(client, SqlClient.SqlClient)
       const ask = sql`select 1 as one`
       assert.deepStrictEqual(yield* ask, [{ one: 1 }])
