@@ -429,6 +429,85 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
     })
   )
 
+  it.effect("loads further pages once, shows nothing twice, and keeps them when the lists are read anew", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      for (const number of [1, 2, 3, 4, 5, 6, 7]) yield* site.send("POST", "/tasks", { title: `Task ${number}` })
+      yield* site.send("POST", "/chat", { message: "One" })
+      const [{ id }] = (yield* site.get("/conversations")).data
+      for (const message of ["Two", "Three"]) yield* site.send("POST", "/chat", { message, conversation_id: id })
+      for (const message of ["Four", "Five", "Six"]) yield* site.send("POST", "/chat", { message })
+      const { context, open } = yield* openWindow(site)
+      const asked: Array<string> = []
+      // Pages of two entries stand for those of hundreds.
+      yield* act(() =>
+        context.route(/[?&]limit=\d+/, (route) => {
+          asked.push(route.request().url())
+          return route.continue({
+            url: route
+              .request()
+              .url()
+              .replace(/limit=\d+/, "limit=2")
+          })
+        })
+      )
+      const further = () => asked.filter((url) => url.includes("after="))
+      const page = yield* open(`#${id}`)
+      const rows = page.locator(".conversations .row")
+      const said = page.locator(".said-by-user, .said-by-agent")
+      const refreshed = async (): Promise<void> => {
+        asked.length = 0
+        const last = page.waitForResponse((response) => response.url().includes("/messages?"))
+        await page.evaluate("dispatchEvent(new Event('focus'))")
+        await (await last).finished()
+      }
+      yield* act(async () => {
+        await countIs(taskRows(page), 2)
+        await page.getByRole("textbox", { name: "A new task" }).fill("Mine")
+        await page.keyboard.press("Enter")
+        await countIs(taskRows(page), 3)
+        // The second click comes before the page that the first one asks for.
+        await page.getByRole("button", { name: "Show more" }).dblclick()
+        await reads(taskRows(page), "Task 4")
+        await countIs(taskRows(page), 5)
+        assert.lengthOf(further(), 1)
+        await page.getByRole("button", { name: "Show more" }).click()
+        await countIs(taskRows(page), 7)
+        await page.getByRole("button", { name: "Show more" }).click()
+        await page.getByRole("button", { name: "Show more" }).waitFor({ state: "detached" })
+        await countIs(taskRows(page), 8)
+
+        await countIs(rows, 2)
+        await page.getByRole("button", { name: "Show older ones" }).dblclick()
+        await countIs(rows, 4)
+        await countIs(said, 2)
+        await page.getByRole("button", { name: "Show what was said before" }).dblclick()
+        await countIs(said, 4)
+        assert.lengthOf(further(), 5)
+
+        await refreshed()
+        await page.getByRole("button", { name: "Delete Mine" }).click()
+        await page.getByRole("checkbox", { name: /Mine/ }).waitFor({ state: "detached" })
+        await countIs(taskRows(page), 7)
+        await countIs(rows, 4)
+        await countIs(said, 4)
+        await page.getByRole("button", { name: "Show what was said before" }).click()
+        await countIs(said, 6)
+        assert.deepStrictEqual(
+          (await page.locator(".task-title").allTextContents()).toSorted(),
+          ["1", "2", "3", "4", "5", "6", "7"].map((number) => `Task ${number}`)
+        )
+      })
+      // What was deleted elsewhere is gone from the further pages too.
+      yield* site.send("DELETE", "/tasks/5")
+      yield* act(async () => {
+        await refreshed()
+        await page.getByRole("checkbox", { name: /Task 5/ }).waitFor({ state: "detached" })
+        await countIs(taskRows(page), 6)
+      })
+    })
+  )
+
   it.effect("runs nothing that stands in a task or that the model says", () =>
     Effect.gen(function* () {
       const site = yield* startSite("scripted")

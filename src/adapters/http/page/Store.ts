@@ -1,16 +1,9 @@
 import { type Keep, makeKeep } from "./Keep.ts"
+import { type Listed, withBeginning, withNext } from "./Listed.ts"
 import { makeRest, Refused, type Rest, Unreachable, whoIs } from "./Rest.ts"
 import { afterEvent, failedRun, followed, nothingShown, type Outgoing, type Run, runOf } from "./Run.ts"
 import type { Conversation, Message, Page, PlacedEvent, Session, Task } from "./Wire.ts"
 import { wordsOf, wordsOfCall, wordsOfError } from "./Words.ts"
-
-/** A list of which the first pages are here. */
-export interface Listed<Entry> {
-  readonly entries: ReadonlyArray<Entry>
-  /** Where it goes on; `null` at its end. */
-  readonly cursor: string | null
-  readonly loaded: boolean
-}
 
 export interface State {
   readonly session: Session | undefined
@@ -283,6 +276,16 @@ const unlessGone = (error: unknown): void => {
   if (!(error instanceof Refused && error.problem.status === 404)) throw error
 }
 
+/** The most recently active conversation comes first. */
+const isOlder = (one: Conversation, other: Conversation): boolean =>
+  one.updated_at === other.updated_at ? one.id < other.id : one.updated_at < other.updated_at
+
+/** Messages are read from the last one, and shown from the first. */
+const reversed = (messages: Listed<Message>): Listed<Message> => ({
+  ...messages,
+  entries: messages.entries.toReversed()
+})
+
 /** The lists of the page: loaded, refreshed, and changed where a change is known. */
 const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
   const conversationPath = "/conversations?limit=50"
@@ -292,6 +295,36 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
   const page = async <Entry>(path: string, cursor: string | null = null): Promise<Page<Entry>> =>
     rest.get(cursor === null ? path : `${path}&after=${encodeURIComponent(cursor)}`)
 
+  /** A list from its beginning, as far as it is shown. */
+  const beginning = async <Entry>(path: string, shown: number): Promise<Page<Entry>> => {
+    const data: Array<Entry> = []
+    let cursor: string | null = null
+    do {
+      // biome-ignore lint/performance/noAwaitInLoops: a page tells where the next one begins
+      const next: Page<Entry> = await page(path, cursor)
+      data.push(...next.data)
+      cursor = next.next_cursor
+    } while (cursor !== null && data.length < shown)
+    return { data, next_cursor: cursor }
+  }
+
+  const underWay = new Map<string, Promise<void>>()
+  /** Goes on with a list, once at a time: a second click while a page is loaded asks for nothing. */
+  const goOn = <Entry>(
+    path: string,
+    cursor: string | null,
+    use: (data: ReadonlyArray<Entry>, cursor: string | null) => void
+  ): Promise<void> => {
+    if (cursor === null) return Promise.resolve()
+    const loading =
+      underWay.get(path) ??
+      page<Entry>(path, cursor)
+        .then(({ data, next_cursor }) => use(data, next_cursor))
+        .finally(() => underWay.delete(path))
+    underWay.set(path, loading)
+    return loading
+  }
+
   /** How often each list was asked for: an answer that has been overtaken by another is of no use. */
   const asked = { conversations: 0, messages: 0, tasks: 0 }
   /** How often a task was changed here: a list that was made meanwhile may not know of it. */
@@ -299,20 +332,23 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
 
   const refreshConversations = async (): Promise<void> => {
     const turn = ++asked.conversations
-    const { data, next_cursor } = await page<Conversation>(conversationPath)
+    const { data, next_cursor } = await beginning<Conversation>(
+      conversationPath,
+      store.get().conversations.entries.length
+    )
     if (turn !== asked.conversations) return
-    store.set({ conversations: { entries: data, cursor: next_cursor, loaded: true } })
+    store.set({ conversations: withBeginning(store.get().conversations, data, next_cursor, isOlder) })
   }
   const refreshTasks = async (): Promise<void> => {
     const [turn, changes] = [++asked.tasks, taskChanges]
-    const { data, next_cursor } = await page<Task>(taskPath)
+    const { data, next_cursor } = await beginning<Task>(taskPath, store.get().tasks.entries.length)
     if (turn !== asked.tasks) return
     if (changes !== taskChanges) return refreshTasks()
     const known = store.get().tasks
     const before = new Map(known.entries.map((task) => [task.id, JSON.stringify(task)]))
     const changed = data.filter((task) => JSON.stringify(task) !== before.get(task.id)).map((task) => task.id)
     store.set({
-      tasks: { entries: data, cursor: next_cursor, loaded: true },
+      tasks: withBeginning(known, data, next_cursor, (task, last) => task.id > last.id),
       ...(known.loaded && { touched: new Set(changed) })
     })
   }
@@ -323,15 +359,13 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
     try {
       const { data, next_cursor } = await page<Message>(messagePath(id))
       if (store.get().openId !== id || turn !== asked.messages) return
-      const entries = data.toReversed()
-      const first = entries[0]?.seq ?? 0
-      const older = store.get().messages.entries.filter((message) => message.seq < first)
-      const cursor = older.length > 0 ? store.get().messages.cursor : next_cursor
       const over = new Set(
-        entries.filter((message) => message.turn_status !== "running").map((message) => message.turn_id)
+        data.filter((message) => message.turn_status !== "running").map((message) => message.turn_id)
       )
       store.set({
-        messages: { entries: [...older, ...entries], cursor, loaded: true },
+        messages: reversed(
+          withBeginning(reversed(store.get().messages), data, next_cursor, (message, last) => message.seq < last.seq)
+        ),
         // What is stored takes the place of what was told.
         runs: store.get().runs.filter((run) => !(run.phase === "over" && over.has(run.turnId ?? "")))
       })
@@ -351,38 +385,23 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
     refreshAll: async (): Promise<void> => {
       await Promise.all([refreshConversations(), refreshTasks(), refreshMessages()])
     },
-    moreConversations: async (): Promise<void> => {
-      const { cursor } = store.get().conversations
-      const { data, next_cursor } = await page<Conversation>(conversationPath, cursor)
-      const { entries } = store.get().conversations
-      const known = new Set(entries.map(({ id }) => id))
-      store.set({
-        conversations: {
-          entries: [...entries, ...data.filter(({ id }) => !known.has(id))],
-          cursor: next_cursor,
-          loaded: true
-        }
-      })
-    },
-    olderMessages: async (): Promise<void> => {
+    moreConversations: (): Promise<void> =>
+      goOn<Conversation>(conversationPath, store.get().conversations.cursor, (data, cursor) =>
+        store.set({ conversations: withNext(store.get().conversations, data, cursor) })
+      ),
+    olderMessages: (): Promise<void> => {
       const { messages, openId } = store.get()
-      if (openId === undefined) return
-      const { data, next_cursor } = await page<Message>(messagePath(openId), messages.cursor)
-      if (store.get().openId !== openId) return
-      store.set({
-        messages: {
-          entries: [...data.toReversed(), ...store.get().messages.entries],
-          cursor: next_cursor,
-          loaded: true
-        }
+      if (openId === undefined) return Promise.resolve()
+      return goOn<Message>(messagePath(openId), messages.cursor, (data, cursor) => {
+        if (store.get().openId !== openId) return
+        store.set({ messages: reversed(withNext(reversed(store.get().messages), data, cursor)) })
       })
     },
-    moreTasks: async (): Promise<void> => {
-      const { data, next_cursor } = await page<Task>(taskPath, store.get().tasks.cursor)
-      store.set({
-        tasks: { entries: [...store.get().tasks.entries, ...data], cursor: next_cursor, loaded: true }
-      })
-    },
+    moreTasks: (): Promise<void> =>
+      goOn<Task>(taskPath, store.get().tasks.cursor, (data, cursor) => {
+        const { entries, ...tasks } = withNext(store.get().tasks, data, cursor)
+        store.set({ tasks: { ...tasks, entries: entries.toSorted((one, other) => one.id - other.id) } })
+      }),
     /** A task as it is now. */
     putTask: (task: Task): void => {
       taskChanges++
