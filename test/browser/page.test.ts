@@ -330,6 +330,33 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
     })
   )
 
+  it.effect("puts a failed message back into the box without touching what is being written there", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      yield* site.model.otherwise(faults.badJson)
+      yield* act(async () => {
+        const putBack = page.getByRole("button", { name: "Put it into the box again" })
+        await say(page, "Buy bread")
+        await page.getByRole("button", { name: "Try again" }).waitFor()
+        await box(page).fill("Before that")
+        await putBack.click()
+        assert.strictEqual(await box(page).inputValue(), "Before that\nBuy bread")
+        // Its turn is let go of, and shown as it is stored.
+        await page.getByRole("button", { name: "Try again" }).waitFor({ state: "detached" })
+        await page.reload()
+        await putBack.waitFor()
+        assert.strictEqual(await box(page).inputValue(), "Before that\nBuy bread")
+        await putBack.click()
+        assert.strictEqual(await box(page).inputValue(), "Before that\nBuy bread")
+        await box(page).fill("Or rather")
+        await putBack.click()
+        assert.strictEqual(await box(page).inputValue(), "Or rather\nBuy bread")
+      })
+    })
+  )
+
   it.effect("recovers by itself when the service is killed in mid-answer, and the turn is there once", () =>
     Effect.gen(function* () {
       const site = yield* startSite("scripted")

@@ -173,6 +173,17 @@ export const makeSignedIn = (store: Store, session: Session, leave: (problem: st
     }
   }
 
+  const write = (draft: string): void => {
+    keep.keepDraft(store.get().openId, draft)
+    store.set({ draft })
+  }
+  /** Puts a message back into the box, below what is being written there. */
+  const putBack = (text: string): void => {
+    const { draft } = store.get()
+    const isThere = draft === text || draft.endsWith(`\n${text}`)
+    if (!isThere) write(draft.trim() === "" ? text : `${draft.trimEnd()}\n${text}`)
+  }
+
   const changeTask = (id: number, change: object): Promise<boolean> =>
     attempt(async () => {
       lists.putTask(await rest.change<Task>("PATCH", `/tasks/${id}`, change))
@@ -207,19 +218,14 @@ export const makeSignedIn = (store: Store, session: Session, leave: (problem: st
       store.set({ draft: "", notice: undefined })
       runs.send(draft.trim(), openId)
     },
-    write: (draft: string): void => {
-      keep.keepDraft(store.get().openId, draft)
-      store.set({ draft })
-    },
+    write,
     stop: runs.stop,
     retry: runs.retry,
+    putBack,
     /** Puts a failed message back into the box, and lets go of its turn. */
     takeBack: (run: Run): void => {
       runs.dismiss(run)
-      const { openId } = store.get()
-      const draft = run.outgoing?.text ?? ""
-      keep.keepDraft(openId, draft)
-      store.set({ draft })
+      putBack(run.outgoing?.text ?? "")
     },
     tryNow: connection.tryNow,
     dismissNotice: (): void => store.set({ notice: undefined }),

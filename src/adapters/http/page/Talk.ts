@@ -165,7 +165,7 @@ const unanswered = (message: Message, actions: SignedIn): ComponentChild =>
         h("p", null, "This turn failed. What the agent did before is shown above; the rest did not happen."),
         h(
           "button",
-          { type: "button", class: "quiet small", onClick: () => actions.write(message.content) },
+          { type: "button", class: "quiet small", onClick: () => actions.putBack(message.content) },
           "Put it into the box again"
         )
       ),
