@@ -252,6 +252,44 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
     })
   )
 
+  it.effect("undoes nothing by a turn that it is told of later: what was deleted or changed since stays so", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const said = yield* Deferred.make<void>()
+      yield* site.model.script(
+        replies.calls([
+          { name: "add_task", arguments: { title: "Buy milk" } },
+          { name: "add_task", arguments: { title: "Buy bread" } }
+        ]),
+        replies.held(Deferred.await(said), "It is a long answer to a short question.")
+      )
+      const one = yield* (yield* openWindow(site)).open()
+      yield* act(async () => {
+        await say(one, "Buy milk and bread")
+        await countIs(taskRows(one), 2)
+      })
+      yield* site.send("DELETE", "/tasks/1")
+      yield* site.send("PATCH", "/tasks/2", { title: "Buy rye bread" })
+      // Another device, which has read its list when it is told of the turn.
+      const other = yield* (yield* openWindow(site, {}, complaints.refused)).open()
+      yield* act(async () => {
+        await countIs(taskRows(other), 1)
+        const looked = other.waitForResponse((response) => response.url().endsWith("/tasks/1"))
+        await other.locator(".conversations .row a").click()
+        await reads(other.locator("details.card"), "Added task 2 “Buy bread”")
+        assert.deepStrictEqual(await other.locator(".task-title").allTextContents(), ["Buy rye bread"])
+        assert.strictEqual((await looked).status(), 404)
+        assert.deepStrictEqual(await other.locator(".task-title").allTextContents(), ["Buy rye bread"])
+      })
+      yield* Deferred.succeed(said, undefined)
+      yield* act(async () => {
+        await reads(replied(other), "to a short question.")
+        await reads(replied(one), "to a short question.")
+        assert.deepStrictEqual(await other.locator(".task-title").allTextContents(), ["Buy rye bread"])
+      })
+    })
+  )
+
   it.effect("lets a turn that somebody else has begun end before it sends the next one", () =>
     Effect.gen(function* () {
       const site = yield* startSite("scripted")

@@ -335,6 +335,8 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
   const asked = { conversations: 0, messages: 0, tasks: 0 }
   /** How often a task was changed here: a list that was made meanwhile may not know of it. */
   let taskChanges = 0
+  /** The tasks that are known to be deleted: no other gets their number. */
+  const dropped = new Set<number>()
 
   const refreshConversations = async (): Promise<void> => {
     const turn = ++asked.conversations
@@ -384,6 +386,17 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
     }
   }
 
+  /** A task as it is now. */
+  const putTask = (task: Task): void => {
+    taskChanges++
+    const { entries, ...tasks } = store.get().tasks
+    const others = entries.filter(({ id }) => id !== task.id)
+    store.set({
+      tasks: { ...tasks, entries: [...others, task].sort((one, other) => one.id - other.id) },
+      touched: new Set([task.id])
+    })
+  }
+
   return {
     refreshConversations,
     refreshTasks,
@@ -408,18 +421,28 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
         const { entries, ...tasks } = withNext(store.get().tasks, data, cursor)
         store.set({ tasks: { ...tasks, entries: entries.toSorted((one, other) => one.id - other.id) } })
       }),
-    /** A task as it is now. */
-    putTask: (task: Task): void => {
-      taskChanges++
-      const { entries, ...tasks } = store.get().tasks
-      const others = entries.filter(({ id }) => id !== task.id)
-      store.set({
-        tasks: { ...tasks, entries: [...others, task].sort((one, other) => one.id - other.id) },
-        touched: new Set([task.id])
-      })
+    putTask,
+    /**
+     * A task as it was when the agent had changed it. That may be long ago: a turn is told from its beginning to whoever comes
+     * later. What has changed since is not undone, and what is not in the list may be new, or have been deleted.
+     */
+    putTold: async (task: Task): Promise<void> => {
+      const known = store.get().tasks.entries.find(({ id }) => id === task.id)
+      if (known !== undefined) {
+        if (known.updated_at <= task.updated_at) putTask(task)
+        return
+      }
+      try {
+        const now = await rest.get<Task>(`/tasks/${task.id}`)
+        // It may have been deleted while the answer was under way.
+        if (!dropped.has(task.id)) putTask(now)
+      } catch (error) {
+        unlessGone(error)
+      }
     },
     dropTask: (taskId: number): void => {
       taskChanges++
+      dropped.add(taskId)
       const { tasks } = store.get()
       store.set({ tasks: { ...tasks, entries: tasks.entries.filter(({ id }) => id !== taskId) } })
     }
@@ -566,7 +589,7 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     const { task } = event.data.result ?? {}
     if (task === undefined) return
     if (event.data.tool_name === "delete_task") lists.dropTask(task.id)
-    else lists.putTask(task)
+    else connection.during(() => lists.putTold(task))
     store.set({ announcement: wordsOfCall(event.data) })
   }
 

@@ -17,6 +17,7 @@ export interface Task {
   readonly title: string
   readonly description: string | null
   readonly completed: boolean
+  readonly updated_at: string
 }
 
 export interface ToolCall {
