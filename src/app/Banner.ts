@@ -1,6 +1,7 @@
 import { Console, type Effect, Option } from "effect"
 import type { DemoSession } from "../adapters/better-auth/BetterAuth.ts"
-import type { AppConfig } from "./Config.ts"
+import { signInLink } from "../adapters/http/PageLink.ts"
+import { type AppConfig, isLoopback } from "./Config.ts"
 
 /** Tells whoever started the service where it is, what it works with, and what to try first. */
 export const print = (config: AppConfig, address: string, demo: Option.Option<DemoSession>): Effect.Effect<void> => {
@@ -8,6 +9,9 @@ export const print = (config: AppConfig, address: string, demo: Option.Option<De
   return Console.log(
     [
       "",
+      ...(Option.isSome(demo) && isLoopback(config.host)
+        ? [`  Open ${signInLink(url, demo.value.token)} to talk to the agent.`, ""]
+        : []),
       `  turnkeeper listens on ${url}`,
       "",
       `  page          ${url}/`,

@@ -81,7 +81,7 @@ const draining = Layer.effectDiscard(
   })
 )
 
-/** On the machine of whoever tries the service, the page is signed in as the demo user. */
+/** On the machine of whoever tries the service, the page is signed in as the demo user by the banner's link. */
 const signedIn = Layer.effect(
   LocalSession,
   Effect.map(Demo, (demo) => Option.map(demo, ({ name, token, userId }) => ({ id: userId, name, token })))

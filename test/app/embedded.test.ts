@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { demoOf, http, start, startInVain, temporaryFolder } from "../support/service.ts"
+import { demoOf, http, linkOf, start, startInVain, temporaryFolder } from "../support/service.ts"
 
 /** Runs the request that the banner prints, as it is printed. */
 const runPrintedRequest = (output: string) =>
@@ -28,6 +28,10 @@ describe("the embedded service", () => {
         assert.include(first.output(), `embedded, in ${DATA_DIR}`)
         assert.include(first.output(), "offline")
 
+        const [line = ""] = first.output().trim().split("\n")
+        assert.include(line, linkOf(first.output()))
+        const { pathname, search } = new URL(linkOf(first.output()))
+
         const added = JSON.parse(yield* runPrintedRequest(first.output()))
         assert.strictEqual(added.tool_calls[0].tool_name, "add_task")
         assert.deepStrictEqual(added.tool_calls[0].arguments, { user_id: user, title: "Buy groceries" })
@@ -46,6 +50,7 @@ describe("the embedded service", () => {
         assert.strictEqual(yield* first.end("SIGKILL"), null)
         const second = yield* start({ DATA_DIR })
         assert.deepStrictEqual(demoOf(second.output()), { token, user })
+        assert.strictEqual(linkOf(second.output()), second.url + pathname + search)
         const base = `${second.url}/api/v1/users/${user}`
         const { json: messages } = yield* http("GET", `${base}/conversations/${conversation_id}/messages`, token)
         assert.deepStrictEqual(

@@ -614,13 +614,10 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
   it.effect("asks for a token where it does not know who is there, and keeps it in memory alone", () =>
     Effect.gen(function* () {
       const site = yield* startSite()
-      const { open } = yield* openWindow(
-        site,
-        { extraHTTPHeaders: { "x-forwarded-for": "192.0.2.1" } },
-        complaints.refused
-      )
-      const page = yield* open()
+      const { visit } = yield* openWindow(site, {}, complaints.refused)
+      const page = yield* visit(`${site.url}/`)
       yield* act(async () => {
+        await reads(page.getByRole("main"), "the link that it has printed in the terminal signs you in")
         const token = page.getByLabel("Token")
         await token.fill("wrong")
         await token.press("Enter")
@@ -638,6 +635,38 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         await page.reload()
         await token.waitFor()
       })
+    })
+  )
+
+  it.effect("is signed in by the link in the terminal, and from then on in that browser, over restarts too", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      yield* site.send("POST", "/tasks", { title: "Call Ada" })
+      const { context, visit } = yield* openWindow(site, {}, complaints.unreachable)
+      const page = yield* visit(site.link)
+      yield* act(async () => {
+        await reads(taskRows(page), "Call Ada")
+        assert.strictEqual(page.url(), `${site.url}/`)
+        // No script can read what stands for it, and the token is in memory alone.
+        const kept: string = await page.evaluate(
+          "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])"
+        )
+        assert.strictEqual(kept, '[{},{},""]')
+        assert.notInclude(JSON.stringify(await context.cookies()), site.token)
+      })
+      yield* site.kill
+      yield* site.startAgain
+      const tab = yield* visit(`${site.url}/`)
+      yield* act(async () => {
+        await reads(taskRows(tab), "Call Ada")
+        await tab.reload()
+        await reads(taskRows(tab), "Call Ada")
+      })
+      const stranger = yield* openWindow(site)
+      for (const path of ["/", "/?key=wrong"]) {
+        const asked = yield* stranger.visit(site.url + path)
+        yield* act(() => asked.getByLabel("Token").waitFor())
+      }
     })
   )
 

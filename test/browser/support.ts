@@ -6,7 +6,7 @@ import axe from "axe-core"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core"
 import { ModelServer } from "../support/model-server.ts"
-import { demoOf, http, type Service, start, temporaryFolder } from "../support/service.ts"
+import { demoOf, http, linkOf, type Service, start, temporaryFolder } from "../support/service.ts"
 
 const executables = [
   process.env["CHROMIUM"],
@@ -43,6 +43,8 @@ const freePort: Effect.Effect<number> = Effect.callback((resume) => {
 export interface Site {
   readonly url: string
   readonly token: string
+  /** Signs the page in as the demo user. */
+  readonly link: string
   readonly model: ModelServer["Service"]
   readonly kill: Effect.Effect<void>
   readonly startAgain: Effect.Effect<void, never, Scope.Scope>
@@ -67,6 +69,7 @@ export const startSite = Effect.fnUntraced(function* (modelKind: "offline" | "sc
   const site: Site = {
     url,
     token,
+    link: linkOf(state.service.output()),
     model,
     kill: Effect.suspend(() => Effect.asVoid(state.service.end("SIGKILL"))),
     startAgain: Effect.map(start(env), (service) => {
@@ -112,15 +115,18 @@ export const openWindow = Effect.fnUntraced(function* (
   context.on("request", (request) => {
     if (!request.url().startsWith(`${site.url}/`)) wrong.push(`It asked for ${request.url()}`)
   })
+  const visit = (url: string): Effect.Effect<Page> =>
+    Effect.promise(async () => {
+      const page = await context.newPage()
+      await page.goto(url)
+      return page
+    })
   return {
     context,
-    /** Opens the page in a new tab. */
-    open: (hash = ""): Effect.Effect<Page> =>
-      Effect.promise(async () => {
-        const page = await context.newPage()
-        await page.goto(`${site.url}/${hash}`)
-        return page
-      })
+    /** Opens the page in a new tab by the link that signs it in. */
+    open: (hash = ""): Effect.Effect<Page> => visit(`${site.link}${hash}`),
+    /** Opens an address in a new tab. */
+    visit
   }
 })
 

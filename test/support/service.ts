@@ -131,6 +131,10 @@ export const http = (
     }
   })
 
+/** The link that a banner tells, which signs the page in. */
+export const linkOf = (output: string): string =>
+  /^ *Open (http:\S+\/\?key=\S+) /m.exec(output)?.[1] ?? assert.fail(`The banner tells of no link:\n${output}`)
+
 /** The demo user and token that a banner tells. */
 export const demoOf = (output: string): { readonly user: string; readonly token: string } => {
   const user = /demo user +(\S+)/.exec(output)?.[1]

@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Option, Predicate } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, ProblemDetails } from "effect/http"
 import { type Asset, importsUnder, makeAsset, makeAssets, ownModules, readText, sha256 } from "./Assets.ts"
+import { cookieOf, hasCookie, hasKey } from "./PageLink.ts"
 import { problem } from "./Problems.ts"
 
 export const pagePath = "/"
@@ -15,7 +16,7 @@ export interface PageSession {
   readonly token: string
 }
 
-/** Whom the page is signed in as from the start when it is opened on this machine; by default it asks for a token. */
+/** Whom the page is signed in as in a browser on this machine that has opened the link; by default it asks for a token. */
 export const LocalSession = Context.Reference<Option.Option<PageSession>>(
   "turnkeeper/adapters/http/Page/LocalSession",
   {
@@ -68,8 +69,9 @@ const localPeer = /^(?:::ffff:)?127\.|^::1$/
 const forwarded = /^(?:forwarded|via|x-forwarded(?:-.*)?|x-real-ip)$/
 
 /**
- * Whether a request comes from a browser on this machine that shows this page: not through a proxy that happens to run
- * here, not under a name that an attacker has pointed here, and not from the script of another page.
+ * Whether a request seems to come from a browser on this machine that shows this page: not through a proxy that happens to
+ * run here, not under a name that an attacker has pointed here, and not from the script of another page. No proof, since a
+ * proxy need not tell of itself: that is the cookie.
  */
 export const isLocal = (
   request: Pick<HttpServerRequest.HttpServerRequest, "headers" | "peerAddress" | "source">
@@ -115,6 +117,20 @@ const answerAsset = (request: HttpServerRequest.HttpServerRequest, asset: Asset)
       })
 }
 
+/** Takes a browser that has opened the link to the page, where it is signed in from then on. */
+const signInBy = ({ token }: PageSession) => {
+  const { name, value } = cookieOf(token)
+  return HttpServerResponse.redirect(pagePath, { status: 303 }).pipe(
+    HttpServerResponse.setCookieUnsafe(name, value, {
+      httpOnly: true,
+      sameSite: "strict",
+      path: pagePath,
+      // As long as browsers keep one (RFC 6265bis, section 5.5).
+      maxAge: "400 days"
+    })
+  )
+}
+
 /** The page at `/` and its files. */
 export const page = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -136,6 +152,9 @@ export const page = Layer.effectDiscard(
       Effect.gen(function* () {
         const request = yield* HttpServerRequest.HttpServerRequest
         if (Option.isNone(session) || !isLocal(request)) return answerAsset(request, yield* signedOut)
+        const { token } = session.value
+        if (hasKey(request.url, token)) return signInBy(session.value)
+        if (!hasCookie(request.cookies, token)) return answerAsset(request, yield* signedOut)
         const head = `${sessionLine(session.value)}\n    ${headLines}`
         return HttpServerResponse.text(
           (yield* html).replace(headMark, () => head),

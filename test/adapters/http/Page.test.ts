@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { Headers } from "effect/http"
 import { isLocal, LocalSession } from "../../../src/adapters/http/Page.ts"
+import { cookieOf, signInLink } from "../../../src/adapters/http/PageLink.ts"
 import { problemJson, serveFakes } from "../../support/http.ts"
 
 const session = { id: "demo", name: 'Demo "&" <D>', token: "demo-token" }
@@ -158,21 +159,71 @@ describe("the session of this machine", () => {
     return content === undefined ? undefined : JSON.parse(content.replaceAll("&quot;", '"').replaceAll("&amp;", "&"))
   }
 
-  it.live("is given to whoever opens the page on this machine, and kept by no cache", () =>
+  const path = signInLink("", session.token)
+  const { name, value } = cookieOf(session.token)
+  const cookie = `${name}=${value}`
+
+  it.live("is given to a browser on this machine that has opened the link, and kept by no cache", () =>
     Effect.gen(function* () {
       const { port } = yield* served
       for (const host of ["localhost", "LOCALHOST:80", `127.0.0.1:${port}`, "[::1]:8000"]) {
         for (const mode of [{}, { "sec-fetch-mode": "navigate" }]) {
-          const { body, headers } = yield* get(port, "/", { host, "accept-encoding": "br", ...mode })
-          assert.deepStrictEqual(given(body), session, host)
+          const { body, headers, status } = yield* get(port, path, { host, ...mode })
+          assert.strictEqual(status, 303)
+          assert.strictEqual(headers["location"], "/")
           assert.strictEqual(headers["cache-control"], "no-store")
-          assert.notProperty(headers, "etag")
+          assert.strictEqual(body.length, 0)
+          const [set = ""] = headers["set-cookie"] ?? []
+          assert.deepStrictEqual(set.split("; ").toSorted(), [
+            "HttpOnly",
+            "Max-Age=34560000",
+            "Path=/",
+            "SameSite=Strict",
+            cookie
+          ])
+          const signedIn = yield* get(port, "/", { host, cookie: `a=b; ${cookie}`, "accept-encoding": "br", ...mode })
+          assert.deepStrictEqual(given(signedIn.body), session, host)
+          assert.strictEqual(signedIn.headers["cache-control"], "no-store")
+          assert.notProperty(signedIn.headers, "etag")
         }
       }
     })
   )
 
-  it.live("is given to nobody else", () =>
+  it.live("is given to nobody who has not, however local the request looks", () =>
+    Effect.gen(function* () {
+      const { port } = yield* served
+      const [ofOther, { token }] = [cookieOf("other-token"), session]
+      const wrong: ReadonlyArray<readonly [path: string, headers: Record<string, string>]> = [
+        // As a proxy on this machine asks that tells nothing of itself, such as nginx 1.29.7 by default.
+        ["/", {}],
+        ...["?key", "?key=", "?key=x", `?key=${token}`, `?KEY=${value}`, `?key=${value}`, `${path.slice(1)}x`].map(
+          (query) => [`/${query}`, {}] as const
+        ),
+        [signInLink("", "other-token"), {}],
+        ...[`${name}=`, `${name}=x`, `${name}=${token}`, `${cookie}x`, `${name}=${ofOther.value}`, `x${cookie}`].map(
+          (cookie) => ["/", { cookie }] as const
+        )
+      ]
+      for (const [path, headers] of wrong) {
+        const { body, headers: got, status } = yield* get(port, path, { host: "localhost:8000", ...headers })
+        assert.strictEqual(status, 200, path)
+        assert.notProperty(got, "set-cookie")
+        assert.isUndefined(given(body), JSON.stringify([path, headers]))
+        assert.notInclude(body.toString(), session.token)
+      }
+    })
+  )
+
+  it.live("is no use to the API: its cookie is not looked at there", () =>
+    Effect.gen(function* () {
+      const { port } = yield* served
+      const { status } = yield* get(port, "/api/v1/me", { host: "localhost:8000", cookie })
+      assert.strictEqual(status, 401)
+    })
+  )
+
+  it.live("is given to nobody from elsewhere, with the cookie or the key", () =>
     Effect.gen(function* () {
       const { port, raw } = yield* served
       const others: ReadonlyArray<Record<string, string>> = [
@@ -197,12 +248,15 @@ describe("the session of this machine", () => {
         { "sec-fetch-mode": "no-cors" }
       ]
       for (const headers of others) {
-        const { body, status } = yield* get(port, "/", { host: "localhost", ...headers })
-        assert.strictEqual(status, 200)
-        assert.notInclude(body.toString(), session.token, JSON.stringify(headers))
+        for (const at of ["/", path]) {
+          const { body, headers: got, status } = yield* get(port, at, { host: "localhost", cookie, ...headers })
+          assert.strictEqual(status, 200)
+          assert.notProperty(got, "set-cookie")
+          assert.notInclude(body.toString(), session.token, JSON.stringify(headers))
+        }
       }
-      // As nginx asks by default.
-      const old = yield* raw("GET / HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+      // As older proxies ask by default.
+      const old = yield* raw(`GET / HTTP/1.0\r\nhost: localhost\r\ncookie: ${cookie}\r\nconnection: close\r\n\r\n`)
       assert.include(old, "200 OK")
       assert.notInclude(old, session.token)
     })
@@ -224,7 +278,8 @@ describe("the session of this machine", () => {
   it.live("is given to nobody where there is none", () =>
     Effect.gen(function* () {
       const { port } = yield* serveFakes()
-      assert.isUndefined(given((yield* get(port, "/", { host: "localhost" })).body))
+      assert.isUndefined(given((yield* get(port, "/", { host: "localhost", cookie })).body))
+      assert.strictEqual((yield* get(port, path, { host: "localhost" })).status, 200)
     })
   )
 })

@@ -80,7 +80,7 @@ const SignIn = ({ state, actions }: Props): ComponentChild => {
       h(
         "p",
         { class: "hint", id: "token-hint" },
-        "Paste the token that you get where you sign in; if you have started the service yourself, it has printed one. It is kept in the memory of this page only, and forgotten when the page is closed."
+        "If you have started the service on this machine, the link that it has printed in the terminal signs you in. Otherwise paste the token that you get where you sign in: it is kept in the memory of this page only, and forgotten when the page is closed."
       ),
       h("label", { for: "token" }, "Token"),
       h("input", {
