@@ -7,6 +7,7 @@ import {
   complaints,
   countIs,
   findings,
+  keptSent,
   openWindow,
   reads,
   replied,
@@ -464,11 +465,7 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         yield* act(async () => {
           await reads(saidByAgent(page), "Here I am.")
           await countIs(saidByUser(page), 2)
-          const kept: ReadonlyArray<string> = await page.evaluate("Object.keys(localStorage)")
-          assert.deepStrictEqual(
-            kept.filter((name) => name.includes(":sent:")),
-            []
-          )
+          assert.lengthOf(await keptSent(page), 0)
         })
       })
   )
@@ -695,6 +692,112 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         await page.getByRole("button", { name: "Try now" }).click()
         await reads(taskRows(page), "Call Ada")
         await page.locator(".notice").waitFor({ state: "detached" })
+      })
+    })
+  )
+
+  it.effect("believes that something is gone when the service says so, and nobody before it", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { context, open } = yield* openWindow(site, {}, complaints.refused)
+      const said = yield* Deferred.make<void>()
+      yield* site.model.script(replies.held(Deferred.await(said), "It is a long answer to a short question."))
+      const page = yield* open()
+      yield* act(async () => {
+        await say(page, "Hello")
+        await reads(saidByAgent(page), "It is a long")
+      })
+      const { hash } = new URL(page.url())
+      for (const path of ["**/turns/*/events", "**/messages?*"]) {
+        yield* act(async () => {
+          await context.route(path, (route) =>
+            route.fulfill({ status: 404, contentType: "text/html", body: "<html>404 Not Found</html>" })
+          )
+          await page.reload()
+          await reads(page.getByRole("alert"), "The service cannot be reached.")
+          assert.strictEqual(new URL(page.url()).hash, hash)
+          assert.lengthOf(await keptSent(page), 1)
+          await context.unroute(path)
+        })
+      }
+      yield* act(async () => {
+        await page.getByRole("button", { name: "Try now" }).click()
+        await reads(saidByAgent(page), "It is a long")
+      })
+      yield* Deferred.succeed(said, undefined)
+      yield* act(() => reads(replied(page), "to a short question."))
+    })
+  )
+
+  it.effect("goes on with what was sent, whatever else stands where it is kept", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite()
+      const { open } = yield* openWindow(site)
+      const page = yield* open()
+      const wrong = [
+        "null",
+        "{}",
+        "[]",
+        "7",
+        '{"key":1,"text":"x","at":1}',
+        '{"key":"x","text":"x","at":1,"problem":{}}'
+      ]
+      yield* act(async () => {
+        await page.evaluate(
+          `${JSON.stringify(wrong)}.forEach((text, index) => localStorage.setItem('turnkeeper:demo:sent:' + index, text))`
+        )
+        await page.evaluate(
+          "localStorage.setItem('turnkeeper:demo:sent:k', JSON.stringify({ key: 'k', text: 'Hello', at: 1 }))"
+        )
+        await page.reload()
+        await page.locator(".conversations .row a").click()
+        await countIs(replied(page), 1)
+        await reads(saidByUser(page), "Hello")
+        await countIs(saidByUser(page), 1)
+      })
+    })
+  )
+
+  it.effect("keeps nothing of a conversation that was deleted elsewhere but what was not sent yet", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site, {}, complaints.refused)
+      const page = yield* open()
+      yield* site.model.otherwise(faults.badJson)
+      yield* act(async () => {
+        await say(page, "Buy bread")
+        await page.getByRole("button", { name: "Try again" }).waitFor()
+        assert.lengthOf(await keptSent(page), 1)
+        await page.close()
+      })
+      const [first] = (yield* site.get("/conversations")).data
+      yield* site.send("DELETE", `/conversations/${first.id}`)
+      const other = yield* open()
+      yield* act(async () => {
+        await other.waitForFunction("!Object.keys(localStorage).some((name) => name.includes(':sent:'))")
+        await say(other, "Buy milk")
+        await other.getByRole("button", { name: "Try again" }).waitFor()
+        await box(other).fill("And rye")
+      })
+      const [second] = (yield* site.get("/conversations")).data
+      yield* site.send("DELETE", `/conversations/${second.id}`)
+      yield* act(async () => {
+        await other.evaluate("dispatchEvent(new Event('focus'))")
+        await reads(other.getByRole("alert"), "This conversation does not exist, or was deleted.")
+        await other.locator(".welcome").waitFor()
+        assert.strictEqual(new URL(other.url()).hash, "")
+        assert.strictEqual(await box(other).inputValue(), "And rye")
+        assert.lengthOf(await keptSent(other), 0)
+        await say(other, "Buy rye")
+        await other.getByRole("button", { name: "Try again" }).waitFor()
+      })
+      const [third] = (yield* site.get("/conversations")).data
+      yield* site.send("DELETE", `/conversations/${third.id}`)
+      yield* act(async () => {
+        await say(other, "And butter")
+        await reads(other.getByRole("alert"), "This conversation does not exist, or was deleted.")
+        assert.strictEqual(await box(other).inputValue(), "And butter")
+        assert.lengthOf(await keptSent(other), 0)
       })
     })
   )

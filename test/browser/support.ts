@@ -147,6 +147,12 @@ export const say = async (page: Page, text: string): Promise<void> => {
   await box(page).press("Enter")
 }
 
+/** What a browser keeps of messages that it has sent and not seen answered. */
+export const keptSent = async (page: Page): Promise<ReadonlyArray<string>> => {
+  const kept: ReadonlyArray<string> = await page.evaluate("Object.keys(localStorage)")
+  return kept.filter((name) => name.includes(":sent:"))
+}
+
 /** Waits until an element says this. */
 export const reads = async (locator: Locator, text: string | RegExp): Promise<void> =>
   locator.filter({ hasText: text }).first().waitFor()

@@ -1,5 +1,22 @@
 import type { Outgoing } from "./Run.ts"
 
+const isText = (value: unknown): boolean => typeof value === "string"
+const isTextIfAny = (value: unknown): boolean => value === undefined || isText(value)
+
+const isProblemIfAny = (value: unknown): boolean =>
+  value === undefined || (isText(member(value, "detail")) && isText(member(member(value, "error"), "code")))
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
+
+/** Others can write there too: an earlier version of the page, and whatever else this host serves. */
+const isOutgoing = (value: unknown): value is Outgoing =>
+  isText(member(value, "key")) &&
+  isText(member(value, "text")) &&
+  typeof member(value, "at") === "number" &&
+  ["askedIn", "conversationId", "turnId"].every((name) => isTextIfAny(member(value, name))) &&
+  isProblemIfAny(member(value, "problem"))
+
 /** What of a user is kept in this browser: what they were writing, and what they have sent and not seen answered. */
 export const makeKeep = (userId: string) => {
   const root = `turnkeeper:${userId}:`
@@ -15,7 +32,10 @@ export const makeKeep = (userId: string) => {
     }
   }
   const parsed = (text: string | null): ReadonlyArray<Outgoing> =>
-    attempt(() => (text === null ? [] : [JSON.parse(text)]), [])
+    attempt(() => {
+      const value: unknown = JSON.parse(text ?? "null")
+      return isOutgoing(value) ? [value] : []
+    }, [])
 
   return {
     draft: (conversationId: string | undefined): string =>
@@ -29,7 +49,7 @@ export const makeKeep = (userId: string) => {
     sent: (): ReadonlyArray<Outgoing> =>
       attempt(() => Object.keys(localStorage), [])
         .filter((name) => name.startsWith(sentRoot))
-        .flatMap((name) => parsed(localStorage.getItem(name)))
+        .flatMap((name) => parsed(attempt(() => localStorage.getItem(name), null)))
         .sort((one, other) => one.at - other.at),
     keepSent: (outgoing: Outgoing): void =>
       attempt(() => localStorage.setItem(sentRoot + outgoing.key, JSON.stringify(outgoing)), undefined),

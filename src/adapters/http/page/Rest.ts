@@ -46,9 +46,9 @@ const refusedOf = async (response: Response): Promise<Refused> => {
   const retryAfter = seconds > 0 ? seconds * 1000 : undefined
   const body: Problem | null = await response.json().catch(() => null)
   if (isProblem(body)) return new Refused(body, retryAfter)
-  // It is not the service's answer, but that of something before it.
-  const detail = `The service answered with status ${response.status}.`
-  return new Refused({ status: response.status, detail, error: { code: "unavailable" } }, retryAfter)
+  // It is not the service's answer, but that of something before it: whatever it says, a 404 say, is not of what was asked for.
+  const detail = `Something before the service answered with status ${response.status}.`
+  return new Refused({ status: 502, detail, error: { code: "unavailable" } }, retryAfter)
 }
 
 const reach = async (path: string, init: RequestInit): Promise<Response> => {

@@ -130,9 +130,21 @@ export const makeSignedIn = (store: Store, session: Session, leave: (problem: st
   const tell = (what: Told["what"], conversationId?: string): void =>
     channel.postMessage({ user: session.id, what, conversationId } satisfies Told)
 
-  const lists = makeLists(store, rest, () => runs.followRunning())
+  const lists = makeLists(store, rest, { onMessages: () => runs.followRunning(), onGone: (id) => onGone(id) })
   const connection = makeConnection(store, ended.signal, lists.refreshAll, leave)
   const runs = makeRuns({ store, rest, keep, ended: ended.signal, lists, connection, tell, leave })
+
+  /** Lets go of all that is kept of a conversation that is no more; what was not sent yet can be said in a new one. */
+  const onGone = (id: string): void => {
+    const unsent = [...runs.forget(id), keep.draft(id)].filter((text) => text.trim() !== "")
+    keep.keepDraft(id, "")
+    if (store.get().openId === undefined) unsent.forEach(putBack)
+    else if (unsent.length > 0) keep.keepDraft(undefined, [keep.draft(undefined), ...unsent].join("\n").trim())
+    if (store.get().openId !== id) return
+    history.replaceState(null, "", location.pathname)
+    open(undefined)
+    store.set({ notice: "This conversation does not exist, or was deleted. You can begin a new one here." })
+  }
 
   /** Does what the user has asked for; if it fails they are told, and can ask again. */
   const attempt = async (action: () => Promise<void>): Promise<boolean> => {
@@ -293,7 +305,11 @@ const reversed = (messages: Listed<Message>): Listed<Message> => ({
 })
 
 /** The lists of the page: loaded, refreshed, and changed where a change is known. */
-const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
+const makeLists = (
+  store: Store,
+  rest: Rest,
+  { onGone, onMessages }: { readonly onGone: (conversationId: string) => void; readonly onMessages: () => void }
+) => {
   const conversationPath = "/conversations?limit=50"
   const taskPath = "/tasks?limit=200"
   const messagePath = (id: string) => `/conversations/${encodeURIComponent(id)}/messages?order=desc&limit=100`
@@ -381,8 +397,7 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
     } catch (error) {
       if (!(error instanceof Refused && [400, 404].includes(error.problem.status))) throw error
       if (store.get().openId !== id) return
-      location.hash = ""
-      store.set({ notice: "This conversation does not exist, or was deleted. You can begin a new one here." })
+      onGone(id)
     }
   }
 
@@ -421,6 +436,15 @@ const makeLists = (store: Store, rest: Rest, onMessages: () => void) => {
         const { entries, ...tasks } = withNext(store.get().tasks, data, cursor)
         store.set({ tasks: { ...tasks, entries: entries.toSorted((one, other) => one.id - other.id) } })
       }),
+    /** Finds out whether a conversation is still there. */
+    lookFor: async (conversationId: string): Promise<void> => {
+      try {
+        await rest.get(`/conversations/${encodeURIComponent(conversationId)}`)
+      } catch (error) {
+        unlessGone(error)
+        onGone(conversationId)
+      }
+    },
     putTask,
     /**
      * A task as it was when the agent had changed it. That may be long ago: a turn is told from its beginning to whoever comes
@@ -714,7 +738,13 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     },
     /** Goes on with what was sent before the page was loaded. */
     resume: (): void => {
-      for (const outgoing of keep.sent()) begin(runOf(outgoing))
+      const sent = keep.sent()
+      for (const outgoing of sent) begin(runOf(outgoing))
+      // Where nothing is asked for any more, nothing tells that the conversation was deleted elsewhere.
+      const failed = sent.filter(({ problem }) => problem !== undefined)
+      for (const id of new Set(failed.map(({ conversationId }) => conversationId))) {
+        if (id !== undefined) connection.during(() => lists.lookFor(id))
+      }
     },
     /** Follows the turns of the open conversation that somebody else has begun. */
     followRunning: (): void => {
@@ -739,11 +769,11 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     },
     retry: (run: Run): void => begin({ ...run, ...nothingShown, phase: "sending", begun: false, problem: undefined }),
     dismiss: letGo,
-    /** Lets go of the turns of a conversation that is no more. */
-    forget: (conversationId: string): void => {
-      for (const run of store.get().runs) {
-        if (run.conversationId === conversationId) letGo(run)
-      }
+    /** Lets go of the turns of a conversation that is no more, and gives what was said that has begun none. */
+    forget: (conversationId: string): ReadonlyArray<string> => {
+      const gone = store.get().runs.filter((run) => run.conversationId === conversationId)
+      for (const run of gone) letGo(run)
+      return gone.flatMap(({ outgoing, turnId }) => (turnId === undefined && outgoing ? [outgoing.text] : []))
     }
   }
 }
