@@ -64,15 +64,16 @@ const pauseBefore = (attempt: number): number => Math.min(15_000, 500 * 2 ** att
 /** Holds all that the page shows, and does what its user asks for. */
 export const makeStore = () => {
   let state = initial
-  const listeners = new Set<() => void>()
-  const set = (change: Partial<State>): void => {
+  const listeners = new Set<(inPieces: boolean) => void>()
+  /** Changes what is shown; what comes in pieces may wait for the next frame. */
+  const set = (change: Partial<State>, inPieces = false): void => {
     state = { ...state, ...change }
-    for (const listener of listeners) listener()
+    for (const listener of listeners) listener(inPieces)
   }
   return {
     get: (): State => state,
     set,
-    subscribe: (listener: () => void): (() => void) => {
+    subscribe: (listener: (inPieces: boolean) => void): (() => void) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     }
@@ -567,8 +568,8 @@ interface RunTools {
 const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: RunTools) => {
   const find = (id: string): Run | undefined => store.get().runs.find((run) => run.id === id)
   const drop = (id: string): void => store.set({ runs: store.get().runs.filter((run) => run.id !== id) })
-  const put = (run: Run): void =>
-    store.set({ runs: store.get().runs.map((known) => (known.id === run.id ? run : known)) })
+  const put = (run: Run, inPieces = false): void =>
+    store.set({ runs: store.get().runs.map((known) => (known.id === run.id ? run : known)) }, inPieces)
   const change = (id: string, by: Partial<Run>): void => {
     const run = find(id)
     if (run !== undefined) put({ ...run, ...by })
@@ -638,7 +639,7 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     const before = find(id)
     if (before === undefined) return
     const run = afterEvent(before, event)
-    put(run)
+    put(run, event.name === "text")
     if (event.name === "begun") onBegun(run, before)
     onCall(event)
     if (run.phase === "over" || run.phase === "failed") onEnd(run)
