@@ -7,6 +7,7 @@ import {
   complaints,
   countIs,
   findings,
+  forgotSent,
   keptSent,
   openWindow,
   reads,
@@ -15,6 +16,7 @@ import {
   saidByUser,
   say,
   screenshot,
+  setVisibility,
   startSite,
   TheBrowser,
   taskRows
@@ -729,6 +731,50 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
     })
   )
 
+  it.effect("takes up no connection for a turn while it is not seen, and goes on with it when it is seen again", () =>
+    Effect.gen(function* () {
+      const site = yield* startSite("scripted")
+      const { open } = yield* openWindow(site)
+      const [first, second] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      yield* site.model.script(
+        replies.held(Deferred.await(first), "It is a long answer to a short question."),
+        replies.held(Deferred.await(second), "So is this one, to another question.")
+      )
+      const page = yield* open()
+      const letGo = () => page.waitForEvent("requestfailed", (request) => request.url().endsWith("/chat"))
+      yield* act(async () => {
+        await say(page, "First")
+        await reads(saidByAgent(page), "It is a long")
+        const gone = letGo()
+        await setVisibility(page, "hidden")
+        await gone
+      })
+      yield* Deferred.succeed(first, undefined)
+      yield* act(async () => {
+        const again = page.waitForRequest("**/turns/*/events")
+        await setVisibility(page, "visible")
+        // From where it was: nothing is told twice.
+        assert.match(`${(await again).headers()["last-event-id"]}`, /^1\.0\.\d+$/)
+        await reads(replied(page), "It is a long answer to a short question.")
+        assert.strictEqual(await page.locator(".notice").count(), 0)
+
+        // What was sent just before is let go of when its turn has begun, and not sooner.
+        await setVisibility(page, "hidden")
+        const gone = letGo()
+        await say(page, "Second")
+        await gone
+      })
+      yield* Deferred.succeed(second, undefined)
+      yield* act(async () => {
+        await setVisibility(page, "visible")
+        await reads(replied(page), "So is this one, to another question.")
+        await countIs(saidByUser(page), 2)
+        await forgotSent(page)
+        assert.strictEqual(await page.locator(".notice").count(), 0)
+      })
+    })
+  )
+
   it.effect("goes on with what was sent, whatever else stands where it is kept", () =>
     Effect.gen(function* () {
       const site = yield* startSite()
@@ -774,7 +820,7 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
       yield* site.send("DELETE", `/conversations/${first.id}`)
       const other = yield* open()
       yield* act(async () => {
-        await other.waitForFunction("!Object.keys(localStorage).some((name) => name.includes(':sent:'))")
+        await forgotSent(other)
         await say(other, "Buy milk")
         await other.getByRole("button", { name: "Try again" }).waitFor()
         await box(other).fill("And rye")

@@ -153,6 +153,21 @@ export const keptSent = async (page: Page): Promise<ReadonlyArray<string>> => {
   return kept.filter((name) => name.includes(":sent:"))
 }
 
+/** Waits until nothing of it is kept. */
+export const forgotSent = (page: Page): Promise<void> =>
+  page.evaluate(`new Promise((resolve) => {
+    const look = () =>
+      Object.keys(localStorage).some((name) => name.includes(":sent:")) ? requestAnimationFrame(look) : resolve()
+    look()
+  })`)
+
+/** As if the user had gone to another tab, or come back from it. */
+export const setVisibility = (page: Page, state: "hidden" | "visible"): Promise<void> =>
+  page.evaluate(`
+    Object.defineProperty(document, "visibilityState", { configurable: true, value: "${state}" })
+    document.dispatchEvent(new Event("visibilitychange"))
+  `)
+
 /** Waits until an element says this. */
 export const reads = async (locator: Locator, text: string | RegExp): Promise<void> =>
   locator.filter({ hasText: text }).first().waitFor()

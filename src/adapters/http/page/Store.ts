@@ -81,6 +81,8 @@ export const makeStore = () => {
 }
 type Store = ReturnType<typeof makeStore>
 
+const isHidden = (): boolean => document.visibilityState === "hidden"
+
 /** What the user can do. */
 export type Actions = ReturnType<typeof makeActions>
 
@@ -174,7 +176,7 @@ export const makeSignedIn = (store: Store, session: Session, leave: (problem: st
 
   const openFromAddress = (): void => open(location.hash.slice(1) || undefined)
   const onVisible = (): void => {
-    if (document.visibilityState === "visible") connection.during(lists.refreshAll)
+    if (!isHidden()) connection.during(lists.refreshAll)
   }
   const onOnline = (): void => connection.tryNow()
   channel.onmessage = ({ data }: MessageEvent<Told>) => {
@@ -650,14 +652,45 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
     return phase === undefined || phase === "over" || phase === "failed"
   }
 
-  /** Asks for the events of a turn once. */
+  /** Asks for the events of a turn once, as long as the page is seen or the turn has not begun. */
   const watch = async (run: Run): Promise<void> => {
-    const tellOf = (event: PlacedEvent) => onEvent(run.id, event)
-    if (run.begun && run.turnId !== undefined) return rest.follow(run.turnId, run.lastEventId, ended, tellOf)
-    if (run.outgoing === undefined) return
-    const { askedIn, key, text } = run.outgoing
-    await rest.chat({ key, text, conversationId: askedIn }, ended, tellOf)
+    const stream = new AbortController()
+    const signal = AbortSignal.any([ended, stream.signal])
+    // A browser has few connections to a host, for all its tabs: those that nobody sees would leave none to those that are seen.
+    const letGoUnseen = (): void => {
+      if (isHidden() && find(run.id)?.begun === true) stream.abort()
+    }
+    const tellOf = (event: PlacedEvent): void => {
+      onEvent(run.id, event)
+      letGoUnseen()
+    }
+    document.addEventListener("visibilitychange", letGoUnseen)
+    try {
+      if (run.begun && run.turnId !== undefined) await rest.follow(run.turnId, run.lastEventId, signal, tellOf)
+      else if (run.outgoing !== undefined) {
+        const { askedIn, key, text } = run.outgoing
+        await rest.chat({ key, text, conversationId: askedIn }, signal, tellOf)
+      }
+    } catch (error) {
+      if (!stream.signal.aborted) throw error
+    } finally {
+      document.removeEventListener("visibilitychange", letGoUnseen)
+    }
   }
+
+  /** Waits until the page is seen. */
+  const seen = (): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (isHidden() && !ended.aborted) return
+        document.removeEventListener("visibilitychange", look)
+        ended.removeEventListener("abort", look)
+        resolve()
+      }
+      document.addEventListener("visibilitychange", look)
+      ended.addEventListener("abort", look)
+      look()
+    })
 
   /** What to do about an answer that is no stream: `again` after so many milliseconds, or nothing. */
   const afterRefusal = (run: Run, { problem, retryAfter }: Refused, attempt: number): number | undefined => {
@@ -688,8 +721,8 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
   const watchOnce = async (run: Run, attempt: number): Promise<number | undefined> => {
     try {
       await watch(run)
-      // If it ended before the turn did, somebody has gone away, and somebody else goes on.
-      return pauseBefore(attempt)
+      // If it ended before the turn did, somebody has gone away, and somebody else goes on; or the page is not seen.
+      return isHidden() && find(run.id)?.begun === true ? 0 : pauseBefore(attempt)
     } catch (error) {
       if (ended.aborted) return
       if (isPassing(error)) void connection.recover()
@@ -701,9 +734,10 @@ const makeRuns = ({ store, rest, keep, ended, lists, connection, tell, leave }: 
   const drive = async (id: string): Promise<void> => {
     let attempt = 0
     while (!(isOver(id) || ended.aborted)) {
-      const run = find(id)
-      if (run === undefined) return
       // biome-ignore lint/performance/noAwaitInLoops: one attempt after the other
+      if (find(id)?.begun === true) await seen()
+      const run = find(id)
+      if (run === undefined || isOver(id) || ended.aborted) return
       const millis = await watchOnce(run, attempt)
       if (millis === undefined || isOver(id)) return
       attempt = find(id)?.lastEventId === run.lastEventId ? attempt + 1 : 0
