@@ -12,12 +12,9 @@ import * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
 import * as PgConversationRepo from "../adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../adapters/postgres/PgDatabase.ts"
 import * as PgTaskTools from "../adapters/postgres/PgTaskTools.ts"
-import * as Agent from "../domain/Agent.ts"
-import * as Chat from "../domain/Chat.ts"
 import { InvalidToken } from "../domain/model/Errors.ts"
 import { Settings } from "../domain/Settings.ts"
-import * as Tools from "../domain/Tools.ts"
-import * as TurnFeed from "../domain/TurnFeed.ts"
+import * as Turnkeeper from "../domain/Turnkeeper.ts"
 import * as Turns from "../domain/Turns.ts"
 import { Auth } from "../ports/Auth.ts"
 import { ConversationRepo } from "../ports/ConversationRepo.ts"
@@ -35,12 +32,7 @@ export const adapters = (config: AppConfig) =>
 
 /** The service on whatever ports it is given: it serves once the layer is built, and hands back what it had begun when it is closed. */
 export const serve = (config: AppConfig) => {
-  const domain = Layer.merge(Chat.layer, TurnFeed.layer).pipe(
-    Layer.provideMerge(Turns.layer),
-    Layer.provide(Agent.layer),
-    Layer.provide(Tools.layer),
-    Layer.provide(config.database._tag === "Embedded" ? takeUpAll : Layer.empty)
-  )
+  const domain = Turnkeeper.layer.pipe(Layer.provide(config.database._tag === "Embedded" ? takeUpAll : Layer.empty))
   const server = Http.serve({
     port: config.port,
     host: config.host,

@@ -4,20 +4,15 @@ import { SqlClient, type SqlError } from "effect/sql"
 import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
 import { Readiness } from "../../src/adapters/http/Handlers.ts"
 import { type ServeOptions, serve } from "../../src/adapters/http/Server.ts"
+import * as Memory from "../../src/adapters/memory/Memory.ts"
 import * as MemoryAuth from "../../src/adapters/memory/MemoryAuth.ts"
-import * as MemoryConversationRepo from "../../src/adapters/memory/MemoryConversationRepo.ts"
-import * as MemoryStore from "../../src/adapters/memory/MemoryStore.ts"
-import * as MemoryTaskTools from "../../src/adapters/memory/MemoryTaskTools.ts"
 import * as OfflineModel from "../../src/adapters/offline/OfflineModel.ts"
 import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
 import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
-import * as Agent from "../../src/domain/Agent.ts"
-import * as Chat from "../../src/domain/Chat.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
-import * as Tools from "../../src/domain/Tools.ts"
-import * as TurnFeed from "../../src/domain/TurnFeed.ts"
+import * as Turnkeeper from "../../src/domain/Turnkeeper.ts"
 import * as Turns from "../../src/domain/Turns.ts"
 import type { Auth } from "../../src/ports/Auth.ts"
 import type { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
@@ -67,12 +62,7 @@ const serveOn = (
         logs.set(requestId, `${entry.level} ${JSON.stringify(entry.message)} ${entry.cause ?? ""}`)
       }
     })
-    const domain = Layer.merge(Chat.layer, TurnFeed.layer).pipe(
-      Layer.provideMerge(Turns.layer),
-      Layer.provide(Agent.layer),
-      Layer.provide(Tools.layer),
-      Layer.provide(OfflineModel.layer)
-    )
+    const domain = Turnkeeper.layer.pipe(Layer.provide(OfflineModel.layer))
     const readiness = Layer.effect(
       Readiness,
       Effect.map(Turns.Turns, (turns) => turns.ready)
@@ -98,10 +88,7 @@ export const serveMemory = (
 ): Effect.Effect<FuzzService, never, Scope.Scope> => {
   const users = usersOf(count)
   const known = new Map(users.map(({ id, token }) => [token, { id: UserId.make(id), name: id }]))
-  const stores = Layer.mergeAll(MemoryConversationRepo.layer, MemoryTaskTools.layer).pipe(
-    Layer.provide(MemoryStore.layer)
-  )
-  return serveOn(Layer.mergeAll(stores, MemoryAuth.layer(known)), users, options)
+  return serveOn(Layer.mergeAll(Memory.layer, MemoryAuth.layer(known)), users, options)
 }
 
 /** Users and sessions, as Better Auth would have made them. */

@@ -1,11 +1,8 @@
 import { assert } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Schema, type Scope } from "effect"
-import * as MemoryConversationRepo from "../../src/adapters/memory/MemoryConversationRepo.ts"
-import * as MemoryStore from "../../src/adapters/memory/MemoryStore.ts"
-import * as MemoryTaskTools from "../../src/adapters/memory/MemoryTaskTools.ts"
+import * as Memory from "../../src/adapters/memory/Memory.ts"
 import * as Model from "../../src/adapters/memory/ScriptedModel.ts"
 import { type Line, ScriptedModel } from "../../src/adapters/memory/ScriptedModel.ts"
-import * as Agent from "../../src/domain/Agent.ts"
 import * as Chat from "../../src/domain/Chat.ts"
 import type { ConversationId } from "../../src/domain/model/Conversation.ts"
 import { IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
@@ -13,6 +10,7 @@ import { type User, UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
 import * as Tools from "../../src/domain/Tools.ts"
 import * as TurnFeed from "../../src/domain/TurnFeed.ts"
+import * as Turnkeeper from "../../src/domain/Turnkeeper.ts"
 import * as Turns from "../../src/domain/Turns.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
@@ -20,9 +18,7 @@ import { TaskTools } from "../../src/ports/TaskTools.ts"
 export const ada: User = { id: UserId.make("ada"), name: "Ada" }
 
 /** A store that several instances may share. */
-export const repositories = Layer.mergeAll(MemoryConversationRepo.layer, MemoryTaskTools.layer).pipe(
-  Layer.provide(MemoryStore.layer)
-)
+export const repositories = Memory.layer
 
 /** An instance of the service without HTTP, whose model plays the script; it ends with the scope. */
 export const instance = Effect.fnUntraced(function* (
@@ -39,9 +35,7 @@ export const instance = Effect.fnUntraced(function* (
   never,
   ConversationRepo | TaskTools | Scope.Scope
 > {
-  const context = yield* Layer.merge(Chat.layer, TurnFeed.layer).pipe(
-    Layer.provideMerge(Turns.layer),
-    Layer.provide(Agent.layer),
+  const context = yield* Turnkeeper.layerWithoutTools.pipe(
     Layer.provide(tools),
     Layer.provideMerge(Model.layer(...script)),
     Layer.provide(Layer.succeed(Settings, { ...defaultSettings, turnsAtOnce: null, ...settings })),

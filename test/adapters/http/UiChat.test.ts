@@ -6,12 +6,8 @@ import { serve } from "../../../src/adapters/http/Server.ts"
 import * as MemoryAuth from "../../../src/adapters/memory/MemoryAuth.ts"
 import * as Model from "../../../src/adapters/memory/ScriptedModel.ts"
 import { asks, type Line, ScriptedModel, says } from "../../../src/adapters/memory/ScriptedModel.ts"
-import * as Agent from "../../../src/domain/Agent.ts"
-import * as Chat from "../../../src/domain/Chat.ts"
 import { defaultSettings, Settings } from "../../../src/domain/Settings.ts"
-import * as Tools from "../../../src/domain/Tools.ts"
-import * as TurnFeed from "../../../src/domain/TurnFeed.ts"
-import * as Turns from "../../../src/domain/Turns.ts"
+import * as Turnkeeper from "../../../src/domain/Turnkeeper.ts"
 import { ModelFailed } from "../../../src/ports/LLM.ts"
 import { conversation, ada as user } from "../../support/http.ts"
 import { repositories } from "../../support/instance.ts"
@@ -21,12 +17,7 @@ const authorization = { authorization: "Bearer ada-token" }
 
 /** The whole service over a socket, on a store in memory, with a model that plays this script. */
 const serveScript = Effect.fnUntraced(function* (...script: ReadonlyArray<Line>) {
-  const domain = Layer.merge(Chat.layer, TurnFeed.layer).pipe(
-    Layer.provide(Turns.layer),
-    Layer.provide(Agent.layer),
-    Layer.provide(Tools.layer),
-    Layer.provideMerge(Model.layer(...script))
-  )
+  const domain = Turnkeeper.layer.pipe(Layer.provideMerge(Model.layer(...script)))
   const context = yield* Layer.build(
     serve({ port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0 }).pipe(
       Layer.provideMerge(domain),

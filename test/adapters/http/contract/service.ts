@@ -3,16 +3,12 @@ import { HttpServer } from "effect/http"
 import createClient, { type Middleware } from "openapi-fetch"
 import { userId } from "../../../../src/adapters/http/Examples.ts"
 import { serve } from "../../../../src/adapters/http/Server.ts"
+import * as Memory from "../../../../src/adapters/memory/Memory.ts"
 import * as MemoryAuth from "../../../../src/adapters/memory/MemoryAuth.ts"
 import * as OfflineModel from "../../../../src/adapters/offline/OfflineModel.ts"
-import * as Agent from "../../../../src/domain/Agent.ts"
-import * as Chat from "../../../../src/domain/Chat.ts"
 import { UserId } from "../../../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../../../src/domain/Settings.ts"
-import * as Tools from "../../../../src/domain/Tools.ts"
-import * as TurnFeed from "../../../../src/domain/TurnFeed.ts"
-import * as Turns from "../../../../src/domain/Turns.ts"
-import { repositories } from "../../../support/instance.ts"
+import * as Turnkeeper from "../../../../src/domain/Turnkeeper.ts"
 import { misfit, operations } from "./document.ts"
 import { authorization } from "./morning.ts"
 import type { paths } from "./schema.d.ts"
@@ -21,16 +17,11 @@ const demo = { id: UserId.make(userId), name: "Demo" }
 
 /** The whole service over a socket, on a store in memory and the offline model. Gives its URL. */
 export const serveService = Effect.gen(function* () {
-  const domain = Layer.merge(Chat.layer, TurnFeed.layer).pipe(
-    Layer.provide(Turns.layer),
-    Layer.provide(Agent.layer),
-    Layer.provide(Tools.layer)
-  )
   const context = yield* Layer.build(
     serve({ port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0 }).pipe(
-      Layer.provide(domain),
+      Layer.provide(Turnkeeper.layer),
       Layer.provide([
-        repositories,
+        Memory.layer,
         OfflineModel.layer,
         MemoryAuth.layer(new Map([[authorization.replace("Bearer ", ""), demo]])),
         Layer.succeed(Settings, { ...defaultSettings, turnsPerMinute: 4 })

@@ -1,0 +1,12 @@
+import { Layer } from "effect"
+import type { ConversationRepo } from "../../ports/ConversationRepo.ts"
+import type { TaskTools } from "../../ports/TaskTools.ts"
+import * as MemoryConversationRepo from "./MemoryConversationRepo.ts"
+import * as MemoryStore from "./MemoryStore.ts"
+import * as MemoryTaskTools from "./MemoryTaskTools.ts"
+
+/** Conversations and tasks in one store in memory, which is gone with the layer. */
+export const layer: Layer.Layer<ConversationRepo | TaskTools> = Layer.mergeAll(
+  MemoryConversationRepo.layer,
+  MemoryTaskTools.layer
+).pipe(Layer.provide(MemoryStore.layer))
