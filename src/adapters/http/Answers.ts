@@ -12,18 +12,15 @@ import { HttpApi } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { AllowedOrigins, crossOrigin, guardHeaders } from "./Headers.ts"
 import { legible } from "./Legible.ts"
-import { assetPath, pagePath } from "./Page.ts"
 import { givenTwice, type InvalidValue, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
-
-/** Paths are matched as they are written. */
-export const routerConfig: Partial<FindMyWay.RouterConfig> = {
-  caseSensitive: true,
-  // Node bounds the whole path, and the schemas tell what is too long for an id.
-  maxParamLength: Number.POSITIVE_INFINITY
-}
+import { routerConfig } from "./Routes.ts"
 
 export const documentPath = "/openapi.json"
 export const docsPath = "/docs"
+export const pagePath = "/"
+/** Where the files of the page are, and what the router calls that. */
+export const assetsPath = "/assets/"
+export const assetPath = `${assetsPath}:name` as const
 
 /** Goes around everything, so that every answer has a request id and every error is a problem. */
 export const everyAnswer = HttpRouter.middleware(

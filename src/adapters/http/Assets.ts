@@ -1,7 +1,6 @@
 // @effect-diagnostics nodeBuiltinImport:off -- what the page consists of is read, compressed and hashed by Node itself
 import { createHash } from "node:crypto"
-import { readdirSync } from "node:fs"
-import { readFile } from "node:fs/promises"
+import { readdir, readFile } from "node:fs/promises"
 import { stripTypeScriptTypes } from "node:module"
 import { promisify } from "node:util"
 import { brotliCompress, gzip } from "node:zlib"
@@ -37,20 +36,6 @@ const contentTypes = new Map([
 
 const extensionOf = (name: string): string => name.slice(name.lastIndexOf(".") + 1)
 
-/** Where each file of the page is, by the name under which it is served. */
-const files: ReadonlyMap<string, URL> = new Map([
-  ...Object.entries(libraries).map(([specifier, name]) => [name, new URL(import.meta.resolve(specifier))] as const),
-  ...readdirSync(folder)
-    .filter((name) => contentTypes.has(extensionOf(name)) && !name.endsWith(".d.ts"))
-    .map((name) => [name, new URL(name, folder)] as const)
-])
-
-/** The names of the page's own modules: TypeScript, or JavaScript where they have been compiled. */
-export const ownModules: ReadonlyArray<string> = [...files]
-  .filter(([name, url]) => ["js", "ts"].includes(extensionOf(name)) && url.href.startsWith(folder.href))
-  .map(([name]) => name)
-  .sort()
-
 /** What the page's modules import by name, and where that is, for an import map. */
 export const importsUnder = (path: string): { readonly [specifier: string]: string } =>
   Object.fromEntries(Object.entries(libraries).map(([specifier, name]) => [specifier, path + name]))
@@ -75,22 +60,40 @@ export const makeAsset = (name: string, text: string): Effect.Effect<Asset> => {
   )
 }
 
-/** The text of a file of the page, as a browser is to have it. */
-export const readText = (name: string): Effect.Effect<string> =>
+/** The text of a file, as a browser is to have it. */
+const readText = (file: URL): Effect.Effect<string> =>
   Effect.map(
-    Effect.promise(() => readFile(files.get(name) ?? new URL(name, folder), "utf8")),
-    (text) => (extensionOf(name) === "ts" ? stripTypeScriptTypes(text) : text)
+    Effect.promise(() => readFile(file, "utf8")),
+    (text) => (extensionOf(file.pathname) === "ts" ? stripTypeScriptTypes(text) : text)
   )
 
-/** The files of the page by name; each is read when somebody asks for it first, and kept. */
-export const makeAssets: Effect.Effect<ReadonlyMap<string, Effect.Effect<Asset>>> = Effect.map(
-  Effect.forEach(
-    [...files.keys()].filter((name) => extensionOf(name) !== "html"),
-    (name) =>
-      Effect.map(
-        Effect.cached(Effect.flatMap(readText(name), (text) => makeAsset(name, text))),
-        (asset) => [name, asset] as const
-      )
-  ),
-  (entries) => new Map(entries)
-)
+/** What the page consists of. */
+export interface Assets {
+  /** The text of the page itself. */
+  readonly html: Effect.Effect<string>
+  /** The names of its own modules: TypeScript, or JavaScript where they have been compiled. */
+  readonly ownModules: ReadonlyArray<string>
+  /** All its other files by name; each is read when somebody asks for it first, and kept. */
+  readonly files: ReadonlyMap<string, Effect.Effect<Asset>>
+}
+
+/** Looks where the page and its libraries are. Only whoever serves the page needs these, so it is not done on import. */
+export const findAssets: Effect.Effect<Assets> = Effect.gen(function* () {
+  const own = yield* Effect.promise(() => readdir(folder))
+  const served = own.filter((name) => contentTypes.has(extensionOf(name)) && !name.endsWith(".d.ts"))
+  const places = [
+    ...Object.entries(libraries).map(([specifier, name]) => [name, new URL(import.meta.resolve(specifier))] as const),
+    ...served.map((name) => [name, new URL(name, folder)] as const)
+  ].filter(([name]) => extensionOf(name) !== "html")
+  const files = yield* Effect.forEach(places, ([name, file]) =>
+    Effect.map(
+      Effect.cached(Effect.flatMap(readText(file), (text) => makeAsset(name, text))),
+      (asset) => [name, asset] as const
+    )
+  )
+  return {
+    html: yield* Effect.cached(readText(new URL("index.html", folder))),
+    ownModules: served.filter((name) => ["js", "ts"].includes(extensionOf(name))).sort(),
+    files: new Map(files)
+  }
+})

@@ -1,13 +1,9 @@
 import { Context, Effect, Layer, Option, Predicate } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse, ProblemDetails } from "effect/http"
-import { type Asset, importsUnder, makeAsset, makeAssets, ownModules, readText, sha256 } from "./Assets.ts"
+import { assetPath, assetsPath, pagePath } from "./Answers.ts"
+import { type Asset, findAssets, importsUnder, makeAsset, sha256 } from "./Assets.ts"
 import { cookieOf, hasCookie, hasKey } from "./PageLink.ts"
 import { problem } from "./Problems.ts"
-
-export const pagePath = "/"
-const assetsPath = "/assets/"
-/** The path of the page's files, as the router has it. */
-export const assetPath = `${assetsPath}:name` as const
 
 /** A user, and a token that is good for them. */
 export interface PageSession {
@@ -45,15 +41,18 @@ const pagePolicy = [
 /** What renders replies is loaded when the first one is there, and what is types alone never. */
 const laterModules = /^(?:Markdown|Wire)\./
 
-const entry = ownModules.find((name) => name.startsWith("main.")) ?? "main.ts"
+const entryModule = /^main\./
 
-const headLines = [
-  `<script type="importmap">${importMap}</script>`,
-  ...[...ownModules.filter((name) => !laterModules.test(name)), "preact.js", "preact-hooks.js"].map(
-    (name) => `<link rel="modulepreload" href="${assetsPath}${name}">`
-  ),
-  `<script type="module" src="${assetsPath}${entry}"></script>`
-].join("\n    ")
+const headLinesOf = (ownModules: ReadonlyArray<string>): string =>
+  [
+    `<script type="importmap">${importMap}</script>`,
+    ...[...ownModules.filter((name) => !laterModules.test(name)), "preact.js", "preact-hooks.js"].map(
+      (name) => `<link rel="modulepreload" href="${assetsPath}${name}">`
+    ),
+    ...ownModules
+      .filter((name) => entryModule.test(name))
+      .map((name) => `<script type="module" src="${assetsPath}${name}"></script>`)
+  ].join("\n    ")
 
 /** Where the head of the page gets what the server knows. */
 const headMark = "<!-- head -->"
@@ -136,8 +135,8 @@ export const page = Layer.effectDiscard(
   Effect.gen(function* () {
     const router = yield* HttpRouter.HttpRouter
     const session = yield* LocalSession
-    const assets = yield* makeAssets
-    const html = yield* Effect.cached(readText("index.html"))
+    const { files, html, ownModules } = yield* findAssets
+    const headLines = headLinesOf(ownModules)
     const signedOut = yield* Effect.cached(
       Effect.flatMap(html, (text) =>
         makeAsset(
@@ -171,7 +170,7 @@ export const page = Layer.effectDiscard(
       Effect.gen(function* () {
         const request = yield* HttpServerRequest.HttpServerRequest
         const { name = "" } = yield* HttpRouter.params
-        const asset = assets.get(name)
+        const asset = files.get(name)
         return asset === undefined
           ? ProblemDetails.toResponse({ ...(yield* problem("not_found", "There is nothing at this path.")) })
           : answerAsset(request, yield* asset)

@@ -1,14 +1,13 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, type Duration, Effect, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, HttpApiSwagger, OpenApi } from "effect/http-api"
-import { docsPath, documentPath, everyAnswer, routerConfig } from "./Answers.ts"
+import { HttpApiSwagger, OpenApi } from "effect/http-api"
+import { docsPath, documentPath, everyAnswer } from "./Answers.ts"
 import { Api } from "./Api.ts"
-import { handlers } from "./Handlers.ts"
 import { AllowedOrigins, contentPolicy } from "./Headers.ts"
-import { authentication, authorization, chatBody, fairShare, jsonBody, validRequest } from "./Middleware.ts"
 import { makeNodeServer } from "./NodeServer.ts"
 import { page } from "./Page.ts"
+import * as Routes from "./Routes.ts"
 
 /** What the documentation page may load: itself. */
 const docsPolicy = [
@@ -46,10 +45,7 @@ const documentation = Layer.mergeAll(
 )
 
 /** Everything that is answered over HTTP. */
-export const routes = Layer.mergeAll(HttpApiBuilder.layer(Api), documentation, page, everyAnswer).pipe(
-  Layer.provide(handlers),
-  Layer.provide([authentication, authorization, chatBody, fairShare, jsonBody, validRequest])
-)
+export const routes = Layer.mergeAll(Routes.layer, documentation, page, everyAnswer)
 
 export interface ServeOptions {
   readonly port: number
@@ -83,7 +79,11 @@ export const serve = (options: ServeOptions) =>
   Layer.unwrap(
     Effect.sync(() => {
       const node = makeNodeServer(options.requestTimeout ?? "30 seconds", options.stallTimeout ?? "2 minutes")
-      return HttpRouter.serve(routes, { routerConfig, disableLogger: true, disableListenLog: true }).pipe(
+      return HttpRouter.serve(routes, {
+        routerConfig: Routes.routerConfig,
+        disableLogger: true,
+        disableListenLog: true
+      }).pipe(
         Layer.provide(Layer.succeed(AllowedOrigins, options.corsOrigins ?? [])),
         Layer.provideMerge(
           NodeHttpServer.layer(() => node.server, {
