@@ -42,10 +42,37 @@ export default {
       to: { path: "^src/", pathNot: ["^src/adapters/$1/", "^src/ports/", "^src/domain/"] }
     },
     {
-      name: "no-other-layers",
-      comment: "src has app, domain, ports, and adapters/<technology>: a file beside them is under no rule.",
+      name: "entries-only-re-export",
+      comment: "An entry point of the package names what is public, and has nothing of its own.",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/(app|domain|ports|adapters/[^/]+)/" },
+      from: { path: "^src/entry/" },
+      to: { dependencyTypesNot: ["export"] }
+    },
+    {
+      name: "an-entry-opens-one-adapter",
+      comment: "Whoever imports an adapter gets nothing of another.",
+      severity: "error",
+      from: { path: "^src/entry/([^/.]+)", pathNot: "^src/entry/index[.]" },
+      to: { pathNot: "^src/adapters/$1/" }
+    },
+    {
+      name: "the-main-entry-opens-no-adapter",
+      severity: "error",
+      from: { path: "^src/entry/index[.]" },
+      to: { pathNot: ["^src/domain/", "^src/ports/"] }
+    },
+    {
+      name: "entries-are-for-others",
+      comment: "Within the package each module is imported from where it is.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: "^src/entry/" }
+    },
+    {
+      name: "no-other-layers",
+      comment: "src has app, domain, ports, entry and adapters/<technology>: a file beside them is under no rule.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(app|domain|ports|entry|adapters/[^/]+)/" },
       to: {}
     },
     {
@@ -60,7 +87,7 @@ export default {
       comment: "Who installs the package does not get these.",
       severity: "error",
       from: { path: "^src/" },
-      to: { dependencyTypes: ["npm-dev"] }
+      to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["npm-peer"] }
     },
     {
       name: "examples-use-public-entry-points",

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import * as BetterAuth from "../adapters/better-auth/BetterAuth.ts"
@@ -7,8 +7,7 @@ import { LocalSession } from "../adapters/http/Page.ts"
 import * as Http from "../adapters/http/Server.ts"
 import * as JwtAuth from "../adapters/jwt/JwtAuth.ts"
 import * as OfflineModel from "../adapters/offline/OfflineModel.ts"
-import * as OpenAiModel from "../adapters/openai/OpenAiModel.ts"
-import * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
+import type * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
 import * as PgConversationRepo from "../adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../adapters/postgres/PgDatabase.ts"
 import * as PgTaskTools from "../adapters/postgres/PgTaskTools.ts"
@@ -82,16 +81,47 @@ const signedIn = Layer.effect(
 /** The embedded database has no other instance: whatever is still running there was left behind by the last start. */
 const takeUpAll = Layer.effectDiscard(Effect.flatMap(ConversationRepo, (repo) => repo.expireLeases))
 
-const model = (config: AppConfig) =>
-  config.model._tag === "Offline"
-    ? OfflineModel.layer
-    : OpenAiModel.layer({
-        apiKey: config.model.apiKey,
-        model: config.model.model,
-        ...(Option.isSome(config.model.baseUrl) && { baseUrl: config.model.baseUrl.value.href })
-      })
+/** An adapter cannot be loaded: a package that it needs is not there. */
+class AdapterMissing extends Schema.TaggedError<AdapterMissing>()("AdapterMissing", {
+  /** How that package is installed. */
+  install: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `A package is missing (${this.install})`
+  }
+}
+
+/** Loads an adapter whose packages are installed by those who want it, and nobody else. */
+const adapter = <A, E, B>(
+  install: string,
+  load: () => Promise<B>,
+  toLayer: (loaded: B) => Layer.Layer<A, E>
+): Layer.Layer<A, E | AdapterMissing> =>
+  Layer.unwrap(
+    Effect.map(Effect.tryPromise({ try: load, catch: (cause) => new AdapterMissing({ install, cause }) }), toLayer)
+  )
+
+const model = (config: AppConfig) => {
+  if (config.model._tag === "Offline") return OfflineModel.layer
+  const { apiKey, baseUrl, model } = config.model
+  return adapter(
+    "npm install openai undici",
+    () => import("../adapters/openai/OpenAiModel.ts"),
+    (OpenAiModel) =>
+      OpenAiModel.layer({ apiKey, model, ...(Option.isSome(baseUrl) && { baseUrl: baseUrl.value.href }) })
+  )
+}
+
+const embedded = (dataDir: string) =>
+  adapter(
+    "npm install @electric-sql/pglite",
+    () => import("../adapters/pglite/PgliteDatabase.ts"),
+    (PgliteDatabase) => PgliteDatabase.layer(dataDir)
+  )
 
 type DatabaseError =
+  | AdapterMissing
   | BetterAuth.AuthTablesMissing
   | Migrator.MigrationError
   | PgDatabase.MigrationsMissing
@@ -126,7 +156,7 @@ const database = (config: AppConfig): Layer.Layer<Demo | SqlClient.SqlClient, Da
         // Where sessions are off its token would open nothing.
         auth.sessions ? Effect.asSome(BetterAuth.createDemoSession) : Effect.succeedNone
       )
-    ).pipe(Layer.provideMerge(PgliteDatabase.layer(database.dataDir)))
+    ).pipe(Layer.provideMerge(embedded(database.dataDir)))
   }
   const prepared = Effect.gen(function* () {
     yield* PgDatabase.requireMigrations

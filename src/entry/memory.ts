@@ -1,0 +1,3 @@
+/** All ports but the model in memory. */
+export * as Memory from "../adapters/memory/Memory.ts"
+export * as MemoryAuth from "../adapters/memory/MemoryAuth.ts"

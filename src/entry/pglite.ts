@@ -1,0 +1,2 @@
+/** A PostgreSQL within the process, for what `turnkeeper/postgres` offers. */
+export * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
