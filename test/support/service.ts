@@ -87,9 +87,9 @@ export const start = (env: Record<string, string>, entry?: string): Effect.Effec
   })
 
 /** Starts the service with a configuration that cannot work, and answers how it ended. */
-export const startInVain = (env: Record<string, string>) =>
+export const startInVain = (env: Record<string, string>, entry?: string) =>
   Effect.gen(function* () {
-    const state = launch(env, yield* temporaryFolder)
+    const state = launch(env, yield* temporaryFolder, entry)
     const code = yield* ended(state.child)
     return { code, output: state.output }
   }).pipe(Effect.scoped)

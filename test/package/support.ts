@@ -1,0 +1,64 @@
+import { execFile } from "node:child_process"
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { afterAll, assert } from "@effect/vitest"
+
+/** The README's section for those who embed the package. */
+const section = /^## As a library\n[\s\S]*?(?=^## )/m.exec(readFileSync("README.md", "utf8"))?.[0] ?? ""
+
+/** The blocks of code in it that are in this language. */
+export const blocks = (language: string): ReadonlyArray<string> =>
+  [...section.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, code]) =>
+    name === language && code !== undefined ? [code] : []
+  )
+
+/** The entry points by its table, and what each needs beside Effect. */
+export const entries: ReadonlyArray<{ readonly name: string; readonly needs: ReadonlyArray<string> }> = [
+  ...section.matchAll(/^\| `(turnkeeper[^`]*)` \|[^|]*\|([^|]*)\|$/gm)
+].map(([, name = "", needs = ""]) => ({
+  name,
+  needs: [...needs.matchAll(/`([^`]+)`/g)].flatMap(([, needed]) => (needed === undefined ? [] : [needed]))
+}))
+
+const { name, peerDependencies, version } = JSON.parse(readFileSync("package.json", "utf8"))
+
+/** How one process ended, and all that it wrote. */
+export interface Ended {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command to its end. */
+export const run = (folder: string, command: string, args: ReadonlyArray<string>): Promise<Ended> =>
+  new Promise((done) => {
+    execFile(command, args, { cwd: folder }, (error, stdout, stderr) =>
+      done({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : -1, stdout, stderr })
+    )
+  })
+
+const tarballs = globSync(`dist/${name}-${version}.tgz`)
+const folders: Array<string> = []
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+/** An empty folder in which the packed package was installed, with Effect and these packages. */
+export const install = async (needs: ReadonlyArray<string>): Promise<string> => {
+  const [tarball] = tarballs
+  assert.isDefined(tarball, "there is no package: npm run check:package makes it")
+  const folder = mkdtempSync(join(tmpdir(), "package-"))
+  folders.push(folder)
+  const packages = ["effect", ...needs].map((needed) => `${needed}@${peerDependencies[needed]}`)
+  const { code, stderr } = await run(folder, "npm", [
+    "install",
+    "--no-audit",
+    "--no-fund",
+    "--prefer-offline",
+    resolve(tarball),
+    ...packages
+  ])
+  assert.strictEqual(code, 0, stderr)
+  return folder
+}
