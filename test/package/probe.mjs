@@ -6,9 +6,11 @@ const [, , specifier, report] = process.argv
 const loaded = []
 const variables = []
 registerHooks({
-  load: (url, context, next) => {
-    loaded.push(url)
-    return next(url, context)
+  // Not when it is loaded, since what this module has loaded would be missing.
+  resolve: (specifier, context, next) => {
+    const resolved = next(specifier, context)
+    loaded.push(resolved.url)
+    return resolved
   }
 })
 /** Node reads variables of its own while it loads modules; what counts is who else does. */
