@@ -1,6 +1,6 @@
 // @effect-diagnostics-next-line nodeBuiltinImport:off -- the HMAC is needed at once, without a promise
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
-import { Cache, Duration, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
+import { Cache, Config, Duration, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { AuthUnavailable, InvalidToken } from "../../domain/model/Errors.ts"
 import { type User, UserId } from "../../domain/model/User.ts"
@@ -100,6 +100,14 @@ export const make = (options: Options): Effect.Effect<Auth["Service"], never, Sq
 
 export const layer = (options: Options): Layer.Layer<Auth, never, SqlClient.SqlClient> =>
   Layer.effect(Auth, make(options))
+
+/**
+ * The same, with options that are read from the application's `ConfigProvider`. Fails with `ConfigError` where one is missing
+ * there, or is wrong.
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Auth, Config.ConfigError, SqlClient.SqlClient> => Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** Refuses a database that has no tables of these names. */
 export const requireTables = (

@@ -1,4 +1,4 @@
-import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Config, DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
 import {
   createRemoteJWKSet,
   customFetch,
@@ -163,3 +163,10 @@ export const make = (options: Options): Effect.Effect<Auth["Service"]> =>
   })
 
 export const layer = (options: Options): Layer.Layer<Auth> => Layer.effect(Auth, make(options))
+
+/**
+ * The same, with options that are read from the application's `ConfigProvider`. Fails with `ConfigError` where one is missing
+ * there, or is wrong.
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Auth, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

@@ -1,4 +1,4 @@
-import { Effect, Layer, Redacted } from "effect"
+import { Config, Effect, Layer, Redacted } from "effect"
 import { APIConnectionError, type ClientOptions, OpenAI as Sdk } from "openai"
 import {
   LLM,
@@ -61,6 +61,13 @@ export const layer = (options: OpenAiOptions): Layer.Layer<LLM> =>
       return LLM.of({ complete })
     })
   )
+
+/**
+ * The same, with options that are read from the application's `ConfigProvider`. Fails with `ConfigError` where one is missing
+ * there, or is wrong.
+ */
+export const layerConfig = (options: Config.Wrap<OpenAiOptions>): Layer.Layer<LLM, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /** Where a span began is known by its name: to find that out each time costs as much as a statement. */
 const withoutTrace = { captureStackTrace: false } as const

@@ -3,7 +3,7 @@ import * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
-import { Effect, Layer, Redacted, Schedule, Schema, Stream } from "effect"
+import { Config, Effect, Layer, Redacted, Schedule, Schema, Stream } from "effect"
 import { Migrator, SqlClient, type SqlError } from "effect/sql"
 import { TurnNews } from "../../ports/TurnNews.ts"
 import { latestMigration, migrations, migrationsTable } from "./migrations.ts"
@@ -39,6 +39,15 @@ const maxMessageSize = 64 * 1024 * 1024
  */
 export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError.SqlError> =>
   Layer.merge(client(options), options.prepare ? Layer.succeed(TurnNews, newsOf(options)) : Layer.empty)
+
+/**
+ * The same, with options that are read from the application's `ConfigProvider`. Fails with `ConfigError` where one is missing
+ * there, or is wrong.
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, Config.ConfigError | SqlError.SqlError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**
  * What other instances say of turns, by a connection of its own, since whoever listens has it for itself. A PgBouncer in

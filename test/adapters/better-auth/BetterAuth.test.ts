@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto"
 import { PgClient } from "@effect/sql-pg"
 import { assert, it, layer } from "@effect/vitest"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import * as BetterAuth from "../../../src/adapters/better-auth/BetterAuth.ts"
@@ -162,6 +162,30 @@ layer(database, { excludeTestServices: true, timeout: "60 seconds" })("BetterAut
         Effect.flip
       )
       assert.strictEqual(error._tag, "AuthTablesMissing")
+    })
+  )
+
+  it.effect("are looked up by what the application is configured with", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const userOf = (token: string, environment: Record<string, string>) =>
+        Effect.flatMap(Auth, (auth) => auth.authenticate(Redacted.make(token))).pipe(
+          Effect.provide(
+            BetterAuth.layerConfig({
+              names: Config.succeed(BetterAuth.defaultNames),
+              secret: Config.option(Config.Redacted("SECRET")),
+              requireSigned: Config.Boolean("SIGNED")
+            })
+          ),
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(environment)),
+          Effect.provideService(SqlClient.SqlClient, sql)
+        )
+      const signed = `bob-token.${signature("bob-token")}`
+      assert.deepStrictEqual(yield* userOf(signed, { SECRET: secret, SIGNED: "true" }), bob)
+      const refused = yield* Effect.flip(userOf(signed, { SECRET: "another", SIGNED: "true" }))
+      assert.strictEqual(refused._tag, "InvalidToken")
+      const missing = yield* Effect.flip(userOf(signed, { SECRET: secret }))
+      assert.strictEqual(missing._tag, "ConfigError")
     })
   )
 })

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, type Scope } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Redacted, type Scope } from "effect"
 import { exportJWK, exportSPKI, SignJWT } from "jose"
 import { afterEach, vi } from "vitest"
 import * as JwtAuth from "../../../src/adapters/jwt/JwtAuth.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
-import type { Auth } from "../../../src/ports/Auth.ts"
+import { Auth } from "../../../src/ports/Auth.ts"
 import { authContract } from "../../contract/Auth.ts"
 import {
   audience,
@@ -199,6 +199,32 @@ describe("JWTs", () => {
       // Ten minutes later nobody can tell whether the key has been withdrawn.
       vi.useFakeTimers({ toFake: ["Date"], now: nowMillis() + 600_001 })
       assert.strictEqual(yield* tagOf(known, token), "AuthUnavailable")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are checked by what the application is configured with", () =>
+    Effect.gen(function* () {
+      const keys = yield* startKeys(key)
+      const token = Redacted.make(yield* Effect.promise(() => sign(key)))
+      const user = (environment: Record<string, string>) =>
+        Effect.flatMap(Auth, (auth) => auth.authenticate(token)).pipe(
+          Effect.provide(
+            JwtAuth.layerConfig({
+              jwksUrl: Config.URL("KEYS"),
+              issuer: Config.String("ISSUER"),
+              audience: Config.succeed(audience)
+            })
+          ),
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(environment))
+        )
+      assert.deepStrictEqual(yield* user({ KEYS: keys.url.href, ISSUER: issuer }), {
+        id: UserId.make("ada"),
+        name: "Ada"
+      })
+      const stranger = yield* Effect.flip(user({ KEYS: keys.url.href, ISSUER: "https://other.example" }))
+      assert.strictEqual(stranger._tag, "InvalidToken")
+      const missing = yield* Effect.flip(user({ KEYS: keys.url.href }))
+      assert.strictEqual(missing._tag, "ConfigError")
     }).pipe(Effect.scoped)
   )
 })

@@ -1,8 +1,8 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Array, Effect, Fiber, Latch, Schema } from "effect"
+import { Array, Config, ConfigProvider, Effect, Fiber, Latch, Schema } from "effect"
 import { readAnswer } from "../../../src/adapters/openai/answers.ts"
-import type { OpenAiOptions } from "../../../src/adapters/openai/OpenAiModel.ts"
-import type { Prompt } from "../../../src/ports/LLM.ts"
+import { layerConfig, type OpenAiOptions } from "../../../src/adapters/openai/OpenAiModel.ts"
+import { LLM, type Prompt } from "../../../src/ports/LLM.ts"
 import { faults, ModelServer, replies, type Scripted } from "../../support/model-server.ts"
 import { ask, askAt, assertHarmless, canary, failure, prompt } from "./support.ts"
 
@@ -496,4 +496,29 @@ describe("any answer at all", () => {
     isTold(toText(answer))
   )
   it.effect.prop("that is text is a completion or a failure", { answer: Schema.String }, ({ answer }) => isTold(answer))
+})
+
+describe("the model", () => {
+  it.live("is the one that the application is configured with", () =>
+    Effect.gen(function* () {
+      const server = yield* ModelServer
+      yield* server.script(replies.text("hello"))
+      const answer = (environment: Record<string, string>) =>
+        LLM.use((llm) => llm.complete(prompt)).pipe(
+          Effect.provide(
+            layerConfig({
+              apiKey: Config.Redacted("KEY"),
+              model: Config.String("MODEL"),
+              baseUrl: Config.succeed(server.baseUrl)
+            })
+          ),
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(environment))
+        )
+      assert.strictEqual((yield* answer({ KEY: "sk-configured", MODEL: "gpt-5" })).text, "hello")
+      assert.strictEqual(server.requests[0]?.headers.authorization, "Bearer sk-configured")
+      assert.propertyVal(server.requests[0]?.body, "model", "gpt-5")
+      const missing = yield* Effect.flip(answer({ KEY: "sk-configured" }))
+      assert.strictEqual(missing._tag, "ConfigError")
+    }).pipe(Effect.provide(ModelServer.layer))
+  )
 })

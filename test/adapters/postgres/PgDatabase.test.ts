@@ -1,7 +1,19 @@
 import * as Net from "node:net"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Option, Queue, Redacted, Stream } from "effect"
+import {
+  Config,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Effect,
+  Fiber,
+  Layer,
+  Option,
+  Queue,
+  Redacted,
+  Stream
+} from "effect"
 import { SqlClient } from "effect/sql"
 import * as PgConversationRepo from "../../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
@@ -408,4 +420,27 @@ describe("a step whose connection ends", () => {
       }).pipe(Effect.scoped)
     )
   }
+})
+
+describe("the layer", () => {
+  it.live("connects to what the application is configured with", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase()
+      const database = (environment: Record<string, string>) =>
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select current_database() name`).pipe(
+          Effect.provide(
+            PgDatabase.layerConfig({
+              url: Config.Redacted("DATABASE"),
+              connections: Config.Int("CONNECTIONS"),
+              prepare: Config.succeed(true)
+            })
+          ),
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(environment))
+        )
+      const name = new URL(url).pathname.slice(1)
+      assert.deepStrictEqual(yield* database({ DATABASE: url, CONNECTIONS: "1" }), [{ name }])
+      const wrong = yield* Effect.flip(database({ DATABASE: url, CONNECTIONS: "many" }))
+      assert.strictEqual(wrong._tag, "ConfigError")
+    })
+  )
 })
