@@ -4,10 +4,10 @@ export default defineConfig({
   test: {
     environment: "node",
     include: ["test/package/**/*.test.ts"],
-    // Each installs packages.
+    // Each installs packages, which may take long on a machine with much else to do.
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     retry: 0,
     bail: 0
   }

@@ -60,7 +60,7 @@ describe("the service as it is installed", () => {
         assert.strictEqual(lacking.code, 1)
         assert.include(lacking.output, "turnkeeper cannot start: A package is missing (npm install openai undici)")
       }).pipe(Effect.scoped),
-    120_000
+    240_000
   )
 
   it("says what is to be installed beside it", async () => {
