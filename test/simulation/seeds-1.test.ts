@@ -1,3 +1,3 @@
 import { sweep } from "./sweep.ts"
 
-sweep(1, 2500)
+sweep(1, 1500)

@@ -1,3 +1,3 @@
 import { sweep } from "./sweep.ts"
 
-sweep(2501, 5000)
+sweep(1501, 3000)
