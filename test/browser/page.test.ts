@@ -758,6 +758,8 @@ layer(TheBrowser.layer, { excludeTestServices: true })("the page", (it) => {
         await reads(replied(page), "It is a long answer to a short question.")
         assert.strictEqual(await page.locator(".notice").count(), 0)
 
+        // The text may be there a moment before the end is.
+        await forgotSent(page)
         // What was sent just before is let go of when its turn has begun, and not sooner.
         await setVisibility(page, "hidden")
         const gone = letGo()

@@ -64,6 +64,8 @@ export class PiecesResponse extends Response {
    */
   readonly leave = (isWhole: boolean): void => {
     const { pieces } = this
+    // What becomes of it is told as an error too, which nobody waits for any more.
+    pieces.on("error", () => undefined)
     if (!isWhole) {
       pieces.destroy()
       return
