@@ -55,12 +55,6 @@ const bugs: ReadonlyArray<Bug> = [
     to: "isOfAttempt = after.attempt <= attempt"
   },
   {
-    name: "what was told while a turn ran is taken for its reply",
-    file: "src/domain/FarTurn.ts",
-    from: `glance.told === null || status !== "running" || !isKnown(glance)`,
-    to: "glance.told === null || !isKnown(glance)"
-  },
-  {
     name: "a key that is not its user's",
     file: memory,
     from: "onSome: (key) => [...turns.values()].find((turn) => turn.idempotencyKey === key)",
@@ -106,15 +100,6 @@ const bugs: ReadonlyArray<Bug> = [
     file: "src/adapters/postgres/migrations.ts",
     from: "perform 1 from user_counters u where u.user_id = p_user for no key update;",
     to: "perform 1;"
-  },
-  {
-    name: "seq from a count",
-    chaos: { only: "rush", scale: 0.08, sees: "was answered 500" },
-    file: "src/adapters/postgres/migrations.ts",
-    from: `select c.next_seq, c.last_turn_id into v_seq, v_last from conversations c
-          where c.user_id = p_user and c.id = p_conversation for no key update;`,
-    to: `select (select count(*) + 1 from messages m where m.user_id = p_user and m.conversation_id = c.id), c.last_turn_id
-          into v_seq, v_last from conversations c where c.user_id = p_user and c.id = p_conversation;`
   }
 ]
 
