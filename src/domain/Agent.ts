@@ -31,7 +31,7 @@ import { systemPrompt } from "./Prompt.ts"
 import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
 import { encodeToolCall } from "./ToolCalls.ts"
-import { type PreparedCall, refusal, refused, storableArguments, Tools } from "./Tools.ts"
+import { type PreparedCall, refusal, settled, storableArguments, Tools } from "./Tools.ts"
 import { leaseMillis } from "./TurnPolicy.ts"
 
 /** How often the model may be asked in a turn. */
@@ -40,10 +40,10 @@ const maxModelCalls = 10
 const maxTries = 3
 /** How many tool calls of one answer are carried out; the others are refused. */
 const maxToolCalls = 16
-/** How much of a call's arguments is looked at: more than is ever carried out. */
-const longestArguments = 70_000
 /** How many of them are looked at at all: the OpenAI API takes no more in one message of a prompt. */
 const maxStoredCalls = 128
+/** How much of a call's arguments is kept: more than is ever carried out. */
+const longestArguments = 70_000
 
 /** The loop of a turn: the model is asked, its tools are run and committed, until it replies. */
 export class Agent extends Context.Service<
@@ -163,7 +163,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           }
           // What works outside has worked before the step's transaction begins.
           const ready = yield* Effect.forEach(prepared, (call) =>
-            call.isExternal ? Effect.map(call.execute, refused) : Effect.succeed(call)
+            call.isExternal ? Effect.map(call.execute, settled) : Effect.succeed(call)
           )
           const usage = unrecorded
           const stored = calls.map(({ written: _, ...call }) => call)
@@ -211,7 +211,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
   })
 ).pipe(Layer.provide(ModelBreaker.layer))
 
-const tooMany = refused(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
+const tooMany = settled(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
 
 /** The calls as the work of a step: as values, too, where all of them are such. */
 const workOf = (calls: ReadonlyArray<PreparedCall>, tasks: Tools["Service"]["tasks"]): StepWork => {

@@ -2,6 +2,7 @@ import { Effect, Schema } from "effect"
 import type { ConversationRepo, Glance, StoredTurn, TurnRef } from "../ports/ConversationRepo.ts"
 import { makeChanges, nothingTold, type Watched } from "./LiveTurn.ts"
 import type { ShuttingDown, StorageUnavailable, TurnNotFound } from "./model/Errors.ts"
+import type { Told } from "./model/Turn.ts"
 import type { TurnAccount, TurnEnding } from "./TurnEvents.ts"
 
 /** Why a turn can be followed no longer. */
@@ -61,6 +62,8 @@ export const makeFarTurn = (repo: ConversationRepo["Service"], first: StoredTurn
           onSuccess: () => {
             // Of a turn that is over, what was told while it ran is still there to be seen.
             if (glance === undefined || glance.told === null || status !== "running" || !isKnown(glance)) return
+            // Whoever watches is not woken for nothing, four times a second.
+            if (isSame(glance.told, account.current)) return
             account = { ...account, current: glance.told }
             changes.call()
           }
@@ -70,6 +73,9 @@ export const makeFarTurn = (repo: ConversationRepo["Service"], first: StoredTurn
     failure: () => failure
   }
 }
+
+const isSame = (one: Told, other: Told): boolean =>
+  one.from === other.from && one.text === other.text && one.calls.length === other.calls.length
 
 const isSameStep = (one: TurnAccount, other: TurnAccount): boolean =>
   one.attempt === other.attempt && one.steps.length === other.steps.length

@@ -116,10 +116,10 @@ const register = <R>(
       tasks,
       prepare: (userId, name, args, key) => {
         const known = tools.get(name)
-        if (known === undefined) return refused(refusal(`There is no tool named ${name.slice(0, 64)}.`))
-        if (!isSensible(args)) return refused(refusal("The arguments are too large."))
+        if (known === undefined) return settled(refusal(`There is no tool named ${name.slice(0, 64)}.`))
+        if (!isSensible(args)) return settled(refusal("The arguments are too large."))
         return Result.getOrElse(known.prepare(userId, args.trim() === "" ? "{}" : args, key), (reason) =>
-          refused(refusal(`The arguments do not fit: ${reason}`.slice(0, 500)))
+          settled(refusal(`The arguments do not fit: ${reason}`.slice(0, 500)))
         )
       }
     })
@@ -144,7 +144,10 @@ const ownTool = <R>(repo: ConversationRepo["Service"], tool: Tool<R>, services: 
           isExternal,
           execute: Effect.map(guarded, shown).pipe(
             Effect.timeoutOrElse({ duration: tool.timeout, orElse: () => Effect.succeed(late) }),
-            Effect.catchTag("CallFailed", ({ reason }) => answerFailure(tool.name, reason)),
+            Effect.catchTag("CallFailed", ({ reason }) =>
+              // Inside of the step the store that is out of reach is the step's own; outside it is the tool's affair.
+              !isExternal && isStorageUnavailable(reason) ? Effect.fail(reason) : answerFailure(tool.name, reason)
+            ),
             Effect.catchDefect((defect) => answerFailure(tool.name, defect))
           )
         }
@@ -160,13 +163,11 @@ const shown = (json: string): CallResult =>
 const isToolFailed = Schema.is(ToolFailed)
 const isStorageUnavailable = Schema.is(StorageUnavailable)
 
-/** What the model is told of a failure: what the tool wants it to know. A store out of reach is no failure of the tool. */
-const answerFailure = (name: string, reason: unknown): Effect.Effect<CallResult, StorageUnavailable> => {
-  if (isToolFailed(reason)) return Effect.succeed(refusal(reason.message.slice(0, 500)))
-  return isStorageUnavailable(reason)
-    ? Effect.fail(reason)
+/** What the model is told of a failure: what the tool wants it to know. */
+const answerFailure = (name: string, reason: unknown): Effect.Effect<CallResult> =>
+  isToolFailed(reason)
+    ? Effect.succeed(refusal(reason.message.slice(0, 500)))
     : Effect.as(Effect.logWarning(`The tool ${name} failed`, reason), refusal("The tool failed."))
-}
 
 const taskId = { task_id: TaskId.annotate({ description: "The number of the task" }) }
 const description = Schema.optionalKey(Schema.NullOr(TaskDescription).annotate({ description: "Details, if any" }))
@@ -243,8 +244,8 @@ export const refusal = (error: string): CallResult => ({
   result: JSON.stringify({ success: false, error: toStorable(error) })
 })
 
-/** A call that is not carried out, and what the model is told instead. */
-export const refused = (result: CallResult): PreparedCall => ({
+/** A call of which it is known what the model is told: it was carried out before, or is not to be. */
+export const settled = (result: CallResult): PreparedCall => ({
   isExternal: false,
   execute: Effect.succeed(result),
   folded: { _tag: "Known", result }

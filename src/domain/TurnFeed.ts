@@ -165,18 +165,17 @@ export const layer: Layer.Layer<TurnFeed, never, ConversationRepo | Turns> = Lay
     const telling = yield* Latch.make()
 
     const notice = Effect.gen(function* () {
-      const before = watchedFromAfar
-      watchedFromAfar = new Map()
-      if (turns.isIdle()) return
-      for (const { stop, told, turnId } of yield* soon(repo.watched)) {
+      const watched: typeof watchedFromAfar = new Map()
+      for (const { stop, told, turnId } of turns.isIdle() ? [] : yield* soon(repo.watched)) {
         const live = turns.live(turnId)
         if (live === undefined) continue
         live.watch()
-        const known = before.get(turnId)
+        const known = watchedFromAfar.get(turnId)
         // What was told is gone with a crash of the store, or where nobody watched for a while.
-        watchedFromAfar.set(turnId, told && known?.live === live ? known : { live, told: undefined })
+        watched.set(turnId, told && known?.live === live ? known : { live, told: undefined })
         if (stop) yield* live.stop
       }
+      watchedFromAfar = watched
       if (watchedFromAfar.size > 0) yield* telling.open
     })
 

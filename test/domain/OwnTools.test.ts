@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
+import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
 import { TaskTitle } from "../../src/domain/model/Task.ts"
 import * as Tool from "../../src/domain/Tool.ts"
 import * as Tools from "../../src/domain/Tools.ts"
@@ -108,7 +109,12 @@ describe("a tool of one's own", () => {
         })
         const { chat } = yield* instance(
           [
-            asks(...Object.keys(kinds).map((name) => [name, {}] as const), ["large", {}], ["out_hangs", {}]),
+            asks(
+              ...Object.keys(kinds).map((name) => [name, {}] as const),
+              ["large", {}],
+              ["out_fails", {}],
+              ["out_hangs", {}]
+            ),
             says("None of that worked.")
           ],
           tool("says", "transactional", kinds.says),
@@ -116,6 +122,7 @@ describe("a tool of one's own", () => {
           tool("dies", "transactional", kinds.dies),
           tool("hangs", "transactional", kinds.hangs),
           large,
+          tool("out_fails", "external", () => Effect.fail(new StorageUnavailable({ operation: "theirs" }))),
           tool("out_hangs", "external", () => Effect.never)
         )
         const sending = yield* Effect.forkChild(chat.send(message("Do it")))
@@ -129,6 +136,7 @@ describe("a tool of one's own", () => {
             ["dies", "error", "The tool failed."],
             ["hangs", "error", "The tool did not answer within 1s 500ms."],
             ["large", "error", "The tool answered more than can be shown."],
+            ["out_fails", "error", "The tool failed."],
             ["out_hangs", "error", "The tool did not answer within 30s."]
           ]
         )
