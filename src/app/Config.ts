@@ -13,6 +13,7 @@ import {
 } from "effect"
 import { defaultNames, Names } from "../adapters/better-auth/BetterAuth.ts"
 import * as JwtAuth from "../adapters/jwt/JwtAuth.ts"
+import { defaultSchema, SchemaName } from "../adapters/postgres/Schema.ts"
 import { defaultSettings, type Settings } from "../domain/Settings.ts"
 
 /** All that the service can be told, by environment variables; the README has the table. */
@@ -29,6 +30,7 @@ export interface AppConfig {
         readonly url: Redacted.Redacted
         readonly connections: number
         readonly prepare: boolean
+        readonly schema: SchemaName
         readonly migrate: boolean
       }
   readonly model:
@@ -147,6 +149,7 @@ const variables = {
   ),
   DATABASE_POOL: between("DATABASE_POOL", 1, 1000, 10),
   DATABASE_PREPARE: Toggle("DATABASE_PREPARE", true),
+  DATABASE_SCHEMA: Config.schema(SchemaName, "DATABASE_SCHEMA").pipe(Config.withDefault(defaultSchema)),
   DATA_DIR: Config.String("DATA_DIR").pipe(Config.withDefault(".turnkeeper")),
   MIGRATE: Toggle("MIGRATE", true),
   OPENAI_API_KEY: Config.option(Config.Redacted("OPENAI_API_KEY")),
@@ -229,6 +232,7 @@ export const load: Effect.Effect<AppConfig, ConfigInvalid> = Effect.gen(function
         url,
         connections: values.DATABASE_POOL,
         prepare: values.DATABASE_PREPARE,
+        schema: values.DATABASE_SCHEMA,
         migrate: values.MIGRATE
       })
     }),

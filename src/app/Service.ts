@@ -8,9 +8,9 @@ import * as Http from "../adapters/http/Server.ts"
 import * as JwtAuth from "../adapters/jwt/JwtAuth.ts"
 import * as OfflineModel from "../adapters/offline/OfflineModel.ts"
 import type * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
-import * as PgConversationRepo from "../adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../adapters/postgres/PgDatabase.ts"
-import * as PgTaskTools from "../adapters/postgres/PgTaskTools.ts"
+import * as Postgres from "../adapters/postgres/Postgres.ts"
+import type { SchemaInvalid } from "../adapters/postgres/Schema.ts"
 import { InvalidToken } from "../domain/model/Errors.ts"
 import { Settings } from "../domain/Settings.ts"
 import * as Turnkeeper from "../domain/Turnkeeper.ts"
@@ -25,9 +25,11 @@ class Demo extends Context.Service<Demo, Option.Option<BetterAuth.DemoSession>>(
 
 /** The ports, on the database and the model that the configuration names. */
 export const adapters = (config: AppConfig) =>
-  Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer, authentication(config.auth), model(config)).pipe(
-    Layer.provideMerge(database(config))
-  )
+  Layer.mergeAll(stores(config), authentication(config.auth), model(config)).pipe(Layer.provideMerge(database(config)))
+
+/** The embedded database is nobody else's; that of a server is migrated by a connection for that, or refused. */
+const stores = ({ database }: AppConfig) =>
+  Postgres.layer(database._tag === "Embedded" ? {} : { schema: database.schema, migrate: false })
 
 /** The service on whatever ports it is given: it serves once the layer is built, and hands back what it had begun when it is closed. */
 export const serve = (config: AppConfig) => {
@@ -117,7 +119,7 @@ const embedded = (dataDir: string) =>
   adapter(
     "npm install @electric-sql/pglite",
     () => import("../adapters/pglite/PgliteDatabase.ts"),
-    (PgliteDatabase) => PgliteDatabase.layer(dataDir)
+    (PgliteDatabase) => PgliteDatabase.layer({ dataDir })
   )
 
 type DatabaseError =
@@ -127,6 +129,7 @@ type DatabaseError =
   | PgDatabase.MigrationsMissing
   | PgliteDatabase.DataDirLocked
   | PgliteDatabase.DataDirUnusable
+  | SchemaInvalid
   | SqlError.SqlError
 
 /** Sessions, JWTs, or both: a token tells by its form which of them it is. */
@@ -151,15 +154,12 @@ const database = (config: AppConfig): Layer.Layer<Demo | SqlClient.SqlClient, Da
   if (database._tag === "Embedded") {
     return Layer.effect(
       Demo,
-      Effect.andThen(
-        PgDatabase.runMigrations,
-        // Where sessions are off its token would open nothing.
-        auth.sessions ? Effect.asSome(BetterAuth.createDemoSession) : Effect.succeedNone
-      )
+      // Where sessions are off its token would open nothing.
+      auth.sessions ? Effect.asSome(BetterAuth.createDemoSession) : Effect.succeedNone
     ).pipe(Layer.provideMerge(embedded(database.dataDir)))
   }
   const prepared = Effect.gen(function* () {
-    yield* PgDatabase.requireMigrations
+    yield* PgDatabase.requireMigrations(database.schema)
     if (auth.sessions) yield* BetterAuth.requireTables(auth.names)
     return Option.none<BetterAuth.DemoSession>()
   })

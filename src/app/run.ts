@@ -3,7 +3,7 @@ import "effect/schema/SchemaJITCompiler/enable"
 // Module by module: the package's index would load clients of Redis and WebSocket as well.
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Cause, ConfigProvider, Console, Effect, Exit, Layer, References, Result } from "effect"
+import { Cause, ConfigProvider, Console, Effect, Exit, Layer, Predicate, References, Result } from "effect"
 import * as Config from "./Config.ts"
 import * as Service from "./Service.ts"
 
@@ -43,7 +43,16 @@ const describe = (error: unknown): string => {
     const message = at.message === "" && "code" in at ? String(at.code) : at.message
     if (message !== "" && !told.some((earlier) => earlier.includes(message))) told.push(message)
   }
-  return told.join(": ")
+  const hint = Predicate.hasProperty(error, "_tag") ? hints[String(error._tag)] : undefined
+  return hint === undefined ? told.join(": ") : `${told.join(": ")} ${hint}`
+}
+
+/** What an adapter cannot say, since it knows nothing of the environment. */
+const hints: { readonly [tag: string]: string } = {
+  AuthTablesMissing:
+    "BETTER_AUTH_TABLES names them; where JWTs alone are to be taken, it is SESSIONS=off and JWKS_URL.",
+  DataDirLocked: "The folder is that of DATA_DIR.",
+  MigrationsMissing: "MIGRATE=on does, at the next start."
 }
 
 // The first signal ends the service cleanly, which may take as long as its turns; a second one ends it at once, as a

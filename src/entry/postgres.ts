@@ -1,4 +1,3 @@
-/** Conversations and tasks in PostgreSQL, on a client of the application or on one of its own. */
-export * as PgConversationRepo from "../adapters/postgres/PgConversationRepo.ts"
+/** Conversations and tasks in PostgreSQL, by a client of the application or by one of its own. */
 export * as PgDatabase from "../adapters/postgres/PgDatabase.ts"
-export * as PgTaskTools from "../adapters/postgres/PgTaskTools.ts"
+export * as Postgres from "../adapters/postgres/Postgres.ts"

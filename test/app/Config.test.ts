@@ -47,6 +47,7 @@ describe("Config", () => {
         DATABASE_POOL: "3",
         DATABASE_PREPARE: "off",
         MIGRATE: "off",
+        DATABASE_SCHEMA: "agents",
         OPENAI_API_KEY: "key",
         OPENAI_MODEL: "o3",
         OPENAI_BASE_URL: "http://localhost:1234/v1",
@@ -70,7 +71,13 @@ describe("Config", () => {
       assert(config.database._tag === "Server" && config.model._tag === "OpenAi")
       const { url, ...database } = config.database
       assert.strictEqual(Redacted.value(url), "postgresql://user:secret@db.example.com/app?sslmode=require")
-      assert.deepStrictEqual(database, { _tag: "Server", connections: 3, prepare: false, migrate: false })
+      assert.deepStrictEqual(database, {
+        _tag: "Server",
+        connections: 3,
+        prepare: false,
+        schema: "agents",
+        migrate: false
+      })
       assert.strictEqual(config.model.model, "o3")
       assert.strictEqual(Option.getOrThrow(config.model.baseUrl).href, "http://localhost:1234/v1")
       assert.deepStrictEqual([config.port, config.host, config.logLevel], [9000, "::1", "Debug"])
@@ -112,6 +119,7 @@ describe("Config", () => {
           DATABASE_URL: "mysql://user:hunter2@host/db",
           DATABASE_POOL: "0",
           DATABASE_PREPARE: "maybe",
+          DATABASE_SCHEMA: "pg_agents",
           MIGRATE: "yes",
           OPENAI_BASE_URL: "nowhere",
           TURN_TIMEOUT: "5 parsecs",
@@ -134,6 +142,7 @@ describe("Config", () => {
           "DATABASE_URL",
           "DATABASE_POOL",
           "DATABASE_PREPARE",
+          "DATABASE_SCHEMA",
           "MIGRATE",
           "OPENAI_BASE_URL",
           "TURN_TIMEOUT",

@@ -7,7 +7,7 @@ import { SqlClient, type SqlError } from "effect/sql"
 import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
 import * as PgliteDatabase from "../../src/adapters/pglite/PgliteDatabase.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
-import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
+import * as Postgres from "../../src/adapters/postgres/Postgres.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
 import { ModelServer } from "../support/model-server.ts"
@@ -128,7 +128,7 @@ const run = Effect.gen(function* () {
   })
 
   const options = { url: Redacted.make(postgres.url), connections: 2, prepare: true }
-  const client = PgDatabase.layer(options)
+  const client = Layer.orDie(PgDatabase.layer(options))
   yield* PgDatabase.migrate(options)
   const users = Array.from({ length: 4 }, (_, i): ChaosUser => ({ user: `user${i}`, token: `token-${i}` }))
   yield* Effect.provide(
@@ -145,7 +145,7 @@ const run = Effect.gen(function* () {
         }
       }
     }),
-    Layer.provideMerge(PgTaskTools.layer, client)
+    Layer.provideMerge(Postgres.layer(), client)
   )
 
   const behind = (url: string, port: number) => {
@@ -532,7 +532,10 @@ const runEmbedded = Effect.gen(function* () {
   // What nobody asks for any more comes to its end.
   yield* Effect.sleep("5 seconds")
   yield* service.end("SIGTERM")
-  const database: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> = Layer.orDie(PgliteDatabase.layer(folder))
+  const inSchema = Layer.effectDiscard(Effect.flatMap(SqlClient.SqlClient, (sql) => sql`set search_path to turnkeeper`))
+  const database: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> = Layer.orDie(
+    inSchema.pipe(Layer.provideMerge(PgliteDatabase.layer({ dataDir: folder })))
+  )
   checked.push(...(yield* check(clients, [], database, false)).map((words) => `embedded: ${words}`))
   return clients
 }).pipe(Effect.scoped)

@@ -7,9 +7,8 @@ import { type ServeOptions, serve } from "../../src/adapters/http/Server.ts"
 import * as Memory from "../../src/adapters/memory/Memory.ts"
 import * as MemoryAuth from "../../src/adapters/memory/MemoryAuth.ts"
 import * as OfflineModel from "../../src/adapters/offline/OfflineModel.ts"
-import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
-import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
+import * as Postgres from "../../src/adapters/postgres/Postgres.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
 import * as Turnkeeper from "../../src/domain/Turnkeeper.ts"
@@ -114,9 +113,9 @@ export const servePostgres = (
     const users = usersOf(count)
     const database: PgDatabase.Options = { url: Redacted.make(url), connections: 10, prepare: true }
     yield* Effect.orDie(PgDatabase.migrate(database))
-    const client: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> = PgDatabase.layer(database)
+    const client: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> = Layer.orDie(PgDatabase.layer(database))
     const auth = BetterAuth.layer({ names: BetterAuth.defaultNames, secret: Option.none(), requireSigned: false })
-    const ports = Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer, auth).pipe(
+    const ports = Layer.mergeAll(Postgres.layer(), auth).pipe(
       Layer.provide(Layer.effectDiscard(signUp(users))),
       Layer.provide(client)
     )

@@ -1,6 +1,7 @@
 import { assert } from "@effect/vitest"
 import { Console, Effect, Layer, Option, type Scope } from "effect"
 import { defaultNames } from "../../src/adapters/better-auth/BetterAuth.ts"
+import { defaultSchema } from "../../src/adapters/postgres/Schema.ts"
 import type { AppConfig } from "../../src/app/Config.ts"
 import * as Service from "../../src/app/Service.ts"
 import { defaultSettings } from "../../src/domain/Settings.ts"
@@ -12,7 +13,7 @@ export const appConfig = (databaseUrl: string, more: Partial<AppConfig> = {}): A
   host: "127.0.0.1",
   corsOrigins: [],
   logLevel: "None",
-  database: { _tag: "Server", migrate: true, ...databaseOptions(databaseUrl) },
+  database: { _tag: "Server", migrate: true, ...databaseOptions(databaseUrl), schema: defaultSchema },
   model: { _tag: "Offline" },
   auth: { names: defaultNames, secret: Option.none(), requireSigned: false, sessions: true, jwt: Option.none() },
   settings: { ...defaultSettings, turnsPerMinute: null, turnsAtOnce: null },

@@ -3,9 +3,8 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
-import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
-import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
+import * as Postgres from "../../src/adapters/postgres/Postgres.ts"
 import type { Version } from "./postgres.ts"
 
 /** The URL of a new, empty database on a PostgreSQL of the test run. */
@@ -42,4 +41,4 @@ export const postgres = (version: Version = 18, more: Partial<PgDatabase.Options
   )
 
 /** The repositories on whatever database is given. */
-export const repositories = Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer)
+export const repositories = Postgres.layer()

@@ -72,6 +72,8 @@ export const startPostgres = async (version: Version, fsync = false): Promise<Po
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     `fsync=${fsync ? "on" : "off"}`,
+    // For statements of the tests themselves: the product names its schema in each of its own.
+    "search_path=turnkeeper,public",
     // Below the time after which a write makes way by itself, or no deadlock would ever be told of.
     "deadlock_timeout=20ms"
   ]

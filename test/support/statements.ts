@@ -2,9 +2,8 @@ import { assert } from "@effect/vitest"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import { conversationOf, tokenOf, withClient } from "../../bench/seed.ts"
 import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
-import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
-import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
+import * as Postgres from "../../src/adapters/postgres/Postgres.ts"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { ConversationId, MessageId, ToolCallId, TurnId } from "../../src/domain/model/Conversation.ts"
 import { TaskId } from "../../src/domain/model/Task.ts"
@@ -149,7 +148,7 @@ export const explainEverything = Effect.fnUntraced(function* (server: PostgresSe
   })
   const auth = BetterAuth.layer({ names: BetterAuth.defaultNames, secret: Option.none(), requireSigned: false })
   const adapters = Layer.provide(
-    Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer, auth),
+    Layer.mergeAll(Postgres.layer(), auth),
     PgDatabase.layer({ url: Redacted.make(url), connections: 1, prepare: true })
   )
   yield* Effect.provide(
@@ -173,8 +172,8 @@ export const explainEverything = Effect.fnUntraced(function* (server: PostgresSe
  * an hour's users then, since an index for that would cost every begin a write.
  */
 const isMeant = ({ query }: Plan, relation: string): boolean =>
-  relation === "turnkeeper_migrations" ||
-  (relation === "rate_limits" && query.startsWith("delete from rate_limits where full_at <"))
+  relation === "migrations" ||
+  (relation === "rate_limits" && query.startsWith('delete from "turnkeeper".rate_limits where full_at <'))
 
 /** The tables that a plan reads from end to end, and should not. */
 export const scannedBy = (plan: Plan): ReadonlyArray<string> =>

@@ -44,7 +44,7 @@ export class AuthTablesMissing extends Schema.TaggedError<AuthTablesMissing>()("
   override get message() {
     return `The database lacks ${this.tables.join(
       " and "
-    )}, where Better Auth keeps its sessions: nobody could sign in. Run Better Auth's migrations, name its tables by BETTER_AUTH_TABLES, or take JWTs alone: SESSIONS=off and JWKS_URL.`
+    )}, where Better Auth keeps its sessions: nobody could sign in. Run Better Auth's migrations, or name its tables.`
   }
 }
 

@@ -7,13 +7,13 @@ import { DatabaseSync } from "node:sqlite"
 import { Duplex } from "node:stream"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { PGlite } from "@electric-sql/pglite"
-import { Effect, Function, Layer, Schedule, Schema, type Scope } from "effect"
+import { Config, Effect, Function, Layer, Schedule, Schema, type Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 
 /** Another process works in the folder. */
 export class DataDirLocked extends Schema.TaggedError<DataDirLocked>()("DataDirLocked", { dataDir: Schema.String }) {
   override get message() {
-    return `Another process uses the data in ${this.dataDir}. End it, or choose another folder by DATA_DIR.`
+    return `Another process uses the data in ${this.dataDir}. End it, or choose another folder.`
   }
 }
 
@@ -27,13 +27,24 @@ export class DataDirUnusable extends Schema.TaggedError<DataDirUnusable>()("Data
   }
 }
 
+export interface Options {
+  /** The folder of the data, which is made if need be and no other process may use meanwhile; without one they are in memory. */
+  readonly dataDir?: string
+}
+
 /**
- * PostgreSQL in this process, with its data in a folder that no other process may use meanwhile, or in memory when no
- * folder is given. It is a client like that of a real server, of one connection.
+ * The same, with options that are read from the application's `ConfigProvider`. Fails with `ConfigError` besides, where one is
+ * missing there, or is wrong.
  */
-export const layer = (
-  dataDir: string | undefined
-): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, DataDirLocked | DataDirUnusable | SqlError.SqlError> =>
+export const layerConfig = (options: Config.Wrap<Options>) => Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+
+/** PostgreSQL in this process: a client like that of a real server, of one connection. */
+export const layer = ({
+  dataDir
+}: Options = {}): Layer.Layer<
+  PgClient.PgClient | SqlClient.SqlClient,
+  DataDirLocked | DataDirUnusable | SqlError.SqlError
+> =>
   Layer.unwrap(
     Effect.gen(function* () {
       if (dataDir !== undefined) yield* lock(dataDir)

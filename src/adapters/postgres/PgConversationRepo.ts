@@ -1,5 +1,5 @@
-import { Array, DateTime, Effect, Layer, Option, Schema } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import { Array, Context, DateTime, Effect, Option, Schema } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
 import {
   type Conversation,
   ConversationId,
@@ -31,7 +31,8 @@ import {
 } from "../../ports/ConversationRepo.ts"
 import { asStorage, isConflict, isLockTimeout, retryLocks, sqlDefectsAsFailures, storageErrors } from "./errors.ts"
 import { latestMigration, migrationsTable } from "./migrations.ts"
-import { isTaskToolsOf } from "./PgTaskTools.ts"
+import { isTaskToolsAt } from "./PgTaskTools.ts"
+import { clientOf, type SchemaName } from "./Schema.ts"
 
 const Ints = Schema.NullOr(Schema.Array(Schema.Int))
 const Texts = Schema.NullOr(Schema.Array(Schema.String))
@@ -397,11 +398,15 @@ const toValues = (call: FoldedCall) => {
   }
 }
 
+/** A turn outlives whoever begins it, and would go on in a transaction that is over. */
+const insideTransaction = new Error(
+  "A turn cannot begin inside of the application's own transaction, which it outlives"
+)
+
 /** `ConversationRepo` on PostgreSQL: the turn protocol is in the functions of `migrations.ts`. */
-export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = Layer.effect(
-  ConversationRepo,
+export const make = (schema: SchemaName): Effect.Effect<ConversationRepo["Service"], never, SqlClient.SqlClient> =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
+    const { own, sql } = yield* clientOf(schema)
 
     const first = (rows: ReadonlyArray<unknown>): unknown => rows[0]
 
@@ -427,7 +432,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
             array_agg(c.position) call_positions, array_agg(c.provider_call_id) call_provider_ids,
             array_agg(c.tool_name) call_tools, array_agg(c.arguments::text) call_arguments,
             array_agg(c.result::text) call_results, array_agg(c.status) call_statuses
-          from (select x.* from turns t join tool_calls x
+          from (select x.* from ${own}turns t join ${own}tool_calls x
               on x.user_id = t.user_id and x.conversation_id = t.conversation_id and x.seq = t.seq
             where t.user_id = ${claim.userId} and t.id = ${claim.turnId}::uuid and x.step = ${number}::int
             order by x.position) c`,
@@ -453,7 +458,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           Effect.gen(function* () {
             const { state } = decodeStepBegun(
               first(
-                yield* sql`select turn_step_begin(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+                yield* sql`select ${own}turn_step_begin(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
                 ${claim.fence}::int, ${request.steps}::int) state`
               )
             )
@@ -464,7 +469,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
             const results = yield* execute
             const { seq } = decodeSeq(
               first(
-                yield* sql`select turn_step_record(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+                yield* sql`select ${own}turn_step_record(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
                 ${request.content}, ${request.toldFrom}::int, ${request.usage.promptTokens}::int,
                 ${request.usage.completionTokens}::int, ${leaseMillis}::int, ${request.calls.map((call) => call.id)}::uuid[],
                 ${request.calls.map((call) => call.providerCallId)}::text[],
@@ -487,7 +492,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       leaseMillis: number
     ): Effect.Effect<StepOutcome, StorageUnavailable> => {
       const values = calls.map(toValues)
-      return sql`select * from turn_step(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+      return sql`select * from ${own}turn_step(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
         ${claim.fence}::int, ${request.steps}::int, ${request.content}, ${request.toldFrom}::int,
         ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int, ${leaseMillis}::int,
         ${request.calls.map((call) => call.id)}::uuid[],
@@ -512,9 +517,17 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       )
     }
 
+    const outsideOfTransactions = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.withFiber((fiber) =>
+        Option.isSome(Context.getOption(fiber.context, sql.transactionService))
+          ? Effect.die(insideTransaction)
+          : beginning
+      )
+
     return ConversationRepo.of({
       begin: (request, policy) =>
-        sql`select * from turn_begin(${request.userId}, ${request.turnId}::uuid, ${request.holder}::uuid,
+        outsideOfTransactions(
+          sql`select * from ${own}turn_begin(${request.userId}, ${request.turnId}::uuid, ${request.holder}::uuid,
           ${Option.getOrNull(request.idempotencyKey)}::text, ${request.fingerprint},
           ${Option.getOrNull(request.conversationId)}::uuid, ${request.startIfAbsent === true}::boolean,
           ${request.newConversationId}::uuid, ${request.title},
@@ -522,16 +535,17 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int,
           ${policy.turnsPerMinute}::int, ${policy.turnsAtOnce}::int, ${policy.maxConversations}::int,
           ${request.begun}::boolean)`.pipe(
-          retryLocks,
-          Effect.catchIf(isLockTimeout, () => Effect.succeed([{ outcome: "busy", retry_ms: 1000 }])),
-          Effect.flatMap((rows) => {
-            const outcome = toOutcome(request.userId, decodeOutcome(first(rows)))
-            return outcome._tag === "Lost" ? unexpected("begin", outcome) : Effect.succeed(outcome)
-          }),
-          begin
+            retryLocks,
+            Effect.catchIf(isLockTimeout, () => Effect.succeed([{ outcome: "busy", retry_ms: 1000 }])),
+            Effect.flatMap((rows) => {
+              const outcome = toOutcome(request.userId, decodeOutcome(first(rows)))
+              return outcome._tag === "Lost" ? unexpected("begin", outcome) : Effect.succeed(outcome)
+            }),
+            begin
+          )
         ),
       takeUp: (turn, holder, policy) =>
-        sql`select * from turn_take_up(${turn.userId}, ${turn.turnId}::uuid, ${holder}::uuid,
+        sql`select * from ${own}turn_take_up(${turn.userId}, ${turn.turnId}::uuid, ${holder}::uuid,
           ${policy.leaseMillis}::int, ${policy.historyMessages}::int, ${policy.maxAttempts}::int, null, false, false)`.pipe(
           retryLocks,
           Effect.flatMap((rows) => {
@@ -550,11 +564,11 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           takeUp
         ),
       step: (claim, request, work, leaseMillis) =>
-        work.folded !== undefined && isTaskToolsOf(work.folded.tasks, sql)
+        work.folded !== undefined && isTaskToolsAt(work.folded.tasks, { schema, sql })
           ? foldedStep(claim, request, work.folded.calls, leaseMillis)
           : steppedStep(claim, request, work.execute, leaseMillis),
       pend: (claim, request, leaseMillis) =>
-        sql`select turn_pend(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid, ${claim.fence}::int,
+        sql`select ${own}turn_pend(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid, ${claim.fence}::int,
           ${request.steps}::int, ${request.pending}, ${request.usage.promptTokens}::int,
           ${request.usage.completionTokens}::int, ${leaseMillis}::int) state`.pipe(
           retryLocks,
@@ -564,7 +578,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       atomically: (_, effect) =>
         sql.withTransaction(effect).pipe(sqlDefectsAsFailures, storageErrors("ConversationRepo.atomically")),
       complete: (claim, request) =>
-        sql`select * from turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+        sql`select * from ${own}turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
           ${claim.fence}::int, ${request.steps}::int, ${request.messageId}::uuid, ${request.content}, ${request.response},
           ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int, ${request.stopped}::boolean,
           ${request.toldFrom}::int)`.pipe(
@@ -577,7 +591,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           complete
         ),
       fail: (claim, request) =>
-        sql`select * from turn_fail(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
+        sql`select * from ${own}turn_fail(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
           ${claim.fence}::int, ${request.steps}::int, ${JSON.stringify(request.failure)}, ${request.retryable}::boolean,
           ${request.usage.promptTokens}::int, ${request.usage.completionTokens}::int)`.pipe(
           Effect.flatMap((rows) => {
@@ -589,40 +603,40 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           fail
         ),
       renew: (claims, leaseMillis) =>
-        sql`select turns_renew(${claims.map((claim) => claim.userId)}::text[],
+        sql`select ${own}turns_renew(${claims.map((claim) => claim.userId)}::text[],
           ${claims.map((claim) => claim.turnId)}::uuid[], ${claims.map((claim) => claim.fence)}::int[],
           ${leaseMillis}::int) id`.pipe(
           Effect.map((rows) => decodeTurnIds(rows).map((row) => row.id)),
           renew
         ),
       handBack: (claims) =>
-        sql`select turns_hand_back(${claims.map((claim) => claim.userId)}::text[],
+        sql`select ${own}turns_hand_back(${claims.map((claim) => claim.userId)}::text[],
           ${claims.map((claim) => claim.turnId)}::uuid[], ${claims.map((claim) => claim.fence)}::int[])`.pipe(
           Effect.asVoid,
           asStorage("ConversationRepo.handBack")
         ),
       settled: (turns, leaseMillis) =>
-        sql`select turns_settled(${turns.map((turn) => turn.userId)}::text[],
+        sql`select ${own}turns_settled(${turns.map((turn) => turn.userId)}::text[],
           ${turns.map((turn) => turn.turnId)}::uuid[], ${leaseMillis}::int) id`.pipe(
           Effect.map((rows) => decodeTurnIds(rows).map((row) => row.id)),
           settled
         ),
       watch: (turns, forMillis) =>
-        sql`select * from turns_watch(${turns.map((turn) => turn.userId)}::text[],
+        sql`select * from ${own}turns_watch(${turns.map((turn) => turn.userId)}::text[],
           ${turns.map((turn) => turn.turnId)}::uuid[], ${turns.map((turn) => turn.stop)}::boolean[],
           ${forMillis}::int)`.pipe(
           retryLocks,
           Effect.map((rows) => decodeGlances(rows).map(toGlance)),
           asStorage("ConversationRepo.watch")
         ),
-      watched: sql`select * from turns_watched()`.pipe(
+      watched: sql`select * from ${own}turns_watched()`.pipe(
         Effect.map((rows) =>
           decodeWatched(rows).map((row) => ({ turnId: row.turn_id, stop: row.stop, told: row.told }))
         ),
         asStorage("ConversationRepo.watched")
       ),
       tell: (told) =>
-        sql`select turns_tell(${told.map(({ claim }) => claim.userId)}::text[],
+        sql`select ${own}turns_tell(${told.map(({ claim }) => claim.userId)}::text[],
           ${told.map(({ claim }) => claim.turnId)}::uuid[], ${told.map(({ claim }) => claim.fence)}::int[],
           ${told.map(({ steps }) => steps)}::int[], ${told.map(({ told }) => told.from)}::int[],
           ${told.map(({ told }) => told.text)}::text[], ${told.map(({ told }) => encodeBegun(told.calls))}::text[])`.pipe(
@@ -631,7 +645,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.tell")
         ),
       abandoned: (limit, leaseMillis) =>
-        sql`select * from turns_abandoned(${limit}::int, ${leaseMillis}::int)`.pipe(
+        sql`select * from ${own}turns_abandoned(${limit}::int, ${leaseMillis}::int)`.pipe(
           Effect.map((rows) =>
             decodeTurnRefs(rows).map((row) => ({
               userId: row.user_id,
@@ -641,23 +655,23 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           ),
           asStorage("ConversationRepo.abandoned")
         ),
-      expireLeases: sql`update turns set lease_until = '-infinity' where status = 'running'`.pipe(
+      expireLeases: sql`update ${own}turns set lease_until = '-infinity' where status = 'running'`.pipe(
         Effect.asVoid,
         asStorage("ConversationRepo.expireLeases")
       ),
       sweep: (afterMillis) =>
         Effect.andThen(
-          sql`delete from turns where status = 'deleted'
+          sql`delete from ${own}turns where status = 'deleted'
             and finished_at < clock_timestamp() - ${afterMillis}::float8 * interval '1 millisecond'`,
           Effect.andThen(
-            sql`delete from rate_limits where full_at < clock_timestamp() - interval '1 hour'`,
-            sql`delete from turn_watches where until < now() - interval '1 minute'`
+            sql`delete from ${own}rate_limits where full_at < clock_timestamp() - interval '1 hour'`,
+            sql`delete from ${own}turn_watches where until < now() - interval '1 minute'`
           )
         ).pipe(Effect.asVoid, asStorage("ConversationRepo.sweep")),
 
       // "created_at > '-infinity'" is what makes the index by activity fit: see migrations.ts.
       list: (userId, { after, limit }) =>
-        sql`select id, title, created_at, updated_at from conversations
+        sql`select id, title, created_at, updated_at from ${own}conversations
           where user_id = ${userId} and created_at > '-infinity' ${Option.match(after, {
             onNone: () => sql.literal(""),
             onSome: (cursor) =>
@@ -667,20 +681,20 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.list")
         ),
       get: (userId, conversationId) =>
-        sql`select id, title, created_at, updated_at from conversations
+        sql`select id, title, created_at, updated_at from ${own}conversations
           where user_id = ${userId} and id = ${conversationId}::uuid`.pipe(
           Effect.flatMap(found(conversationId)),
           asStorage("ConversationRepo.get")
         ),
       rename: (userId, conversationId, title) =>
         sql`select id, title, created_at, updated_at
-          from conversation_rename(${userId}, ${conversationId}::uuid, ${title})`.pipe(
+          from ${own}conversation_rename(${userId}, ${conversationId}::uuid, ${title})`.pipe(
           retryLocks,
           Effect.flatMap(found(conversationId)),
           asStorage("ConversationRepo.rename")
         ),
       remove: (userId, conversationId) =>
-        sql`select conversation_delete(${userId}, ${conversationId}::uuid) deleted`.pipe(
+        sql`select ${own}conversation_delete(${userId}, ${conversationId}::uuid) deleted`.pipe(
           retryLocks,
           Effect.flatMap((rows) =>
             decodeDeleted(first(rows)).deleted ? Effect.void : Effect.fail(new ConversationNotFound({ conversationId }))
@@ -691,16 +705,19 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
         sql`select m.id, m.seq, m.turn_id, t.status turn_status, t.idempotency_key, m.role, m.content, m.created_at,
             c.id call_id, c.seq call_seq, c.step call_step, c.position call_position, c.provider_call_id call_provider_id,
             c.tool_name call_tool, c.arguments::text call_arguments, c.result::text call_result, c.status call_status
-          from conversations v
+          from ${own}conversations v
           left join lateral (
-            select * from messages x where x.user_id = v.user_id and x.conversation_id = v.id ${Option.match(after, {
-              onNone: () => sql.literal(""),
-              onSome: (seq) => (order === "asc" ? sql`and x.seq > ${seq}::int` : sql`and x.seq < ${seq}::int`)
-            })} order by x.seq ${sql.literal(order)} limit ${limit + 1}::int
+            select * from ${own}messages x where x.user_id = v.user_id and x.conversation_id = v.id ${Option.match(
+              after,
+              {
+                onNone: () => sql.literal(""),
+                onSome: (seq) => (order === "asc" ? sql`and x.seq > ${seq}::int` : sql`and x.seq < ${seq}::int`)
+              }
+            )} order by x.seq ${sql.literal(order)} limit ${limit + 1}::int
           ) m on true
-          left join turns t on t.user_id = m.user_id and t.id = m.turn_id
+          left join ${own}turns t on t.user_id = m.user_id and t.id = m.turn_id
           left join lateral (
-            select * from tool_calls x where x.user_id = m.user_id and x.conversation_id = m.conversation_id
+            select * from ${own}tool_calls x where x.user_id = m.user_id and x.conversation_id = m.conversation_id
               and x.seq = case when m.role = 'assistant' then m.seq - 1
                 when t.status in ('running', 'failed') then m.seq end
             offset 0 -- looked up message by message: as a join it would read all calls of the conversation
@@ -719,11 +736,11 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       turn: (userId, turnId) =>
         sql`select t.conversation_id, t.status, t.fence, t.told_from, t.prompt_tokens, t.completion_tokens, t.response,
             t.failure, t.retryable and v.last_turn_id = t.id retryable, s.*, c.*
-          from turns t
-          join conversations v on v.user_id = t.user_id and v.id = t.conversation_id
+          from ${own}turns t
+          join ${own}conversations v on v.user_id = t.user_id and v.id = t.conversation_id
           left join lateral (
             select array_agg(x.content) step_contents, array_agg(x.told_from) step_froms
-            from (select * from steps y where y.user_id = t.user_id and y.conversation_id = t.conversation_id
+            from (select * from ${own}steps y where y.user_id = t.user_id and y.conversation_id = t.conversation_id
               and y.seq = t.seq order by y.step) x
           ) s on true
           left join lateral (
@@ -731,7 +748,7 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
               array_agg(x.position) call_positions, array_agg(x.provider_call_id) call_provider_ids,
               array_agg(x.tool_name) call_tools, array_agg(x.arguments::text) call_arguments,
               array_agg(x.result::text) call_results, array_agg(x.status) call_statuses
-            from (select * from tool_calls y where y.user_id = t.user_id and y.conversation_id = t.conversation_id
+            from (select * from ${own}tool_calls y where y.user_id = t.user_id and y.conversation_id = t.conversation_id
               and y.seq = t.seq order by y.step, y.position) x
           ) c on true
           where t.user_id = ${userId} and t.id = ${turnId}::uuid and t.status <> 'deleted'`.pipe(
@@ -744,8 +761,12 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
           asStorage("ConversationRepo.turn")
         ),
       eraseUser: (userId) =>
-        sql`select user_erase(${userId})`.pipe(retryLocks, Effect.asVoid, asStorage("ConversationRepo.eraseUser")),
-      check: sql`select max(migration_id) latest from ${sql(migrationsTable)}`.pipe(
+        sql`select ${own}user_erase(${userId})`.pipe(
+          retryLocks,
+          Effect.asVoid,
+          asStorage("ConversationRepo.eraseUser")
+        ),
+      check: sql`select max(migration_id) latest from ${own}${sql(migrationsTable)}`.pipe(
         Effect.flatMap((rows) => {
           const [row] = decodeMigrations(rows)
           return row !== undefined && row.latest !== null && row.latest >= latestMigration
@@ -756,4 +777,3 @@ export const layer: Layer.Layer<ConversationRepo, never, SqlClient.SqlClient> = 
       )
     })
   })
-)

@@ -7,6 +7,7 @@ import { Config, Effect, Layer, Redacted, Schedule, Schema, Stream } from "effec
 import { Migrator, SqlClient, type SqlError } from "effect/sql"
 import { TurnNews } from "../../ports/TurnNews.ts"
 import { latestMigration, migrations, migrationsTable } from "./migrations.ts"
+import { channelOf, clientOf, type SchemaInvalid, type SchemaName, schemaOf } from "./Schema.ts"
 
 /** The database has not what this version needs, and was not to be changed. */
 export class MigrationsMissing extends Schema.TaggedError<MigrationsMissing>()("MigrationsMissing", {
@@ -15,7 +16,17 @@ export class MigrationsMissing extends Schema.TaggedError<MigrationsMissing>()("
   needed: Schema.Int
 }) {
   override get message() {
-    return `The database has migration ${this.found}, and this version needs ${this.needed}. Start once with MIGRATE=on.`
+    return `The database has migration ${this.found}, and this version needs ${this.needed}. Run the migrations first.`
+  }
+}
+
+/** The client is not set up as the turn protocol needs it. */
+export class DatabaseUnfit extends Schema.TaggedError<DatabaseUnfit>()("DatabaseUnfit", {
+  /** The level at which its transactions are isolated unless told otherwise. */
+  isolation: Schema.String
+}) {
+  override get message() {
+    return `The client's transactions are isolated as "${this.isolation}", and what waits for a lock has to see then what was committed meanwhile: set default_transaction_isolation to "read committed".`
   }
 }
 
@@ -26,6 +37,8 @@ export interface Options {
   readonly connections: number
   /** Whether statements are prepared and session defaults sent; not so behind PgBouncer in transaction mode. */
   readonly prepare: boolean
+  /** The schema in which everything is, by default `turnkeeper`: whose news are listened to. */
+  readonly schema?: string
   /** After how long without any answer a connection is given up, in milliseconds; by default 15,000. */
   readonly silenceMillis?: number
 }
@@ -37,8 +50,10 @@ const maxMessageSize = 64 * 1024 * 1024
  * A pool of connections on which statements of different fibers are pipelined. A connection on which nothing answers any
  * more is given up: the client by itself would go on using one that has silently gone.
  */
-export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError.SqlError> =>
-  Layer.merge(client(options), options.prepare ? Layer.succeed(TurnNews, newsOf(options)) : Layer.empty)
+export const layer = (
+  options: Options
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SchemaInvalid | SqlError.SqlError> =>
+  Layer.merge(client(options), options.prepare ? layerNews(options) : Layer.empty)
 
 /**
  * The same, with options that are read from the application's `ConfigProvider`. Fails with `ConfigError` where one is missing
@@ -46,18 +61,24 @@ export const layer = (options: Options): Layer.Layer<PgClient.PgClient | SqlClie
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, Config.ConfigError | SqlError.SqlError> =>
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, Config.ConfigError | SchemaInvalid | SqlError.SqlError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**
- * What other instances say of turns, by a connection of its own, since whoever listens has it for itself. A PgBouncer in
+ * What other instances say of turns, by a connection of its own, since whoever listens has it for itself. For an application that
+ * brings its own client, where who watches a turn of another instance is not to wait for a quarter of a second. A PgBouncer in
  * transaction mode would lose it: behind that there is none.
  */
-const newsOf = ({ url }: Options): Stream.Stream<"watched" | "told"> =>
+export const layerNews = (options: Pick<Options, "schema" | "url">): Layer.Layer<never, SchemaInvalid> =>
+  Layer.unwrap(
+    Effect.map(schemaOf(options.schema), (schema) => Layer.succeed(TurnNews, newsOf(options.url, channelOf(schema))))
+  )
+
+const newsOf = (url: Redacted.Redacted, channel: string): Stream.Stream<"watched" | "told"> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const connection = yield* PgConnection.make({ url, applicationName: "turnkeeper", keepAlive: "10 seconds" })
-      return Stream.fromQueue(yield* connection.listen("turnkeeper_turns"))
+      return Stream.fromQueue(yield* connection.listen(channel))
     })
   ).pipe(
     Stream.map(({ payload }) => (payload === "told" ? "told" : "watched")),
@@ -90,8 +111,10 @@ const client = (options: Options) =>
  * Brings the database to what this version needs; two instances may do so at once. It uses a connection of its own,
  * since a migration may well be silent for long.
  */
-export const migrate = (options: Options): Effect.Effect<void, SqlError.SqlError | Migrator.MigrationError> =>
-  Layer.effectDiscard(runMigrations).pipe(
+export const migrate = (
+  options: Options
+): Effect.Effect<void, SchemaInvalid | SqlError.SqlError | Migrator.MigrationError> =>
+  Layer.effectDiscard(Effect.flatMap(schemaOf(options.schema), runMigrations)).pipe(
     Layer.provide(
       PgClient.layer({ url: options.url, applicationName: "turnkeeper", maxConnections: 1, prepare: false })
     ),
@@ -100,26 +123,52 @@ export const migrate = (options: Options): Effect.Effect<void, SqlError.SqlError
     Effect.asVoid
   )
 
-/** Runs the migrations that are missing on the given client. */
-export const runMigrations: Effect.Effect<void, SqlError.SqlError | Migrator.MigrationError, SqlClient.SqlClient> =
-  Effect.asVoid(Migrator.make({})({ loader: migrations, table: migrationsTable }))
+/** Runs the migrations that are missing, by the given client, in that schema, which is created if need be. */
+export const runMigrations = (
+  schema: SchemaName
+): Effect.Effect<void, SqlError.SqlError | Migrator.MigrationError, SqlClient.SqlClient> =>
+  Effect.gen(function* () {
+    const { sql } = yield* clientOf(schema)
+    // Whoever may not create a schema may have been given one.
+    const exists = yield* sql`select 1 where to_regnamespace(${`"${schema}"`}) is not null`
+    if (exists.length === 0) yield* sql`create schema if not exists ${sql(schema)}`
+    yield* Migrator.make({})({ loader: migrations(schema), table: `${schema}.${migrationsTable}` }).pipe(
+      Effect.provideService(SqlClient.SqlClient, sql)
+    )
+  })
 
 const decodeLatest = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ latest: Schema.Int })]))
 
-/** Refuses a database that lacks a migration. */
-export const requireMigrations: Effect.Effect<void, MigrationsMissing | SqlError.SqlError, SqlClient.SqlClient> =
+/** Refuses a database that lacks a migration in that schema. */
+export const requireMigrations = (
+  schema: SchemaName
+): Effect.Effect<void, MigrationsMissing | SqlError.SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const exists = yield* sql`select 1 where to_regclass(${migrationsTable}) is not null`
+    const { own, sql } = yield* clientOf(schema)
+    const exists = yield* sql`select 1 where to_regclass(${`"${schema}".${migrationsTable}`}) is not null`
     const [{ latest }] =
       exists.length === 0
         ? [{ latest: 0 }]
-        : yield* sql`select coalesce(max(migration_id), 0) latest from ${sql(migrationsTable)}`.pipe(
+        : yield* sql`select coalesce(max(migration_id), 0) latest from ${own}${sql(migrationsTable)}`.pipe(
             Effect.flatMap(decodeLatest),
             Effect.catchTag("SchemaError", Effect.die)
           )
     if (latest < latestMigration) return yield* new MigrationsMissing({ found: latest, needed: latestMigration })
   })
+
+const decodeIsolation = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ isolation: Schema.String })]))
+
+/** Refuses a client whose transactions are isolated otherwise than the functions count on. */
+export const requireFit: Effect.Effect<void, DatabaseUnfit | SqlError.SqlError, SqlClient.SqlClient> = Effect.gen(
+  function* () {
+    const sql = yield* SqlClient.SqlClient
+    const [{ isolation }] = yield* sql`select current_setting('transaction_isolation') isolation`.withoutTransform.pipe(
+      Effect.flatMap(decodeIsolation),
+      Effect.catchTag("SchemaError", Effect.die)
+    )
+    if (isolation !== "read committed") return yield* new DatabaseUnfit({ isolation })
+  }
+)
 
 const connect = (redacted: Redacted.Redacted) => (): Net.Socket => {
   const url = new URL(Redacted.value(redacted))

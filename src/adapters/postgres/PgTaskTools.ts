@@ -1,9 +1,10 @@
-import { Array, type DateTime, Effect, Layer, Option, Schema } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import { Array, type DateTime, Effect, Option, Schema } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
 import { type StorageUnavailable, TaskNotFound, TooManyTasks } from "../../domain/model/Errors.ts"
 import { type Task, TaskId } from "../../domain/model/Task.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
 import { asStorage, retryLocks } from "./errors.ts"
+import { clientOf, type SchemaName } from "./Schema.ts"
 
 const Row = Schema.Struct({
   id: TaskId,
@@ -33,18 +34,25 @@ const toTask = (row: {
 
 const toTasks = (rows: unknown): ReadonlyArray<Task> => decodeRows(rows).map(toTask)
 
-/** The clients by which these services keep their tasks. */
-const clients = new WeakMap<TaskTools["Service"], SqlClient.SqlClient>()
+/** Where these services keep their tasks. */
+const places = new WeakMap<TaskTools["Service"], Place>()
 
-/** Whether a service is this adapter's, as it is, on that client: then its operations may be done in any statement of the client's. */
-export const isTaskToolsOf = (tasks: TaskTools["Service"], sql: SqlClient.SqlClient): boolean =>
-  clients.get(tasks) === sql
+interface Place {
+  readonly sql: SqlClient.SqlClient
+  readonly schema: SchemaName
+}
+
+/** Whether a service is this adapter's, as it is, in that schema by that client: then its operations may be done in any statement there. */
+export const isTaskToolsAt = (tasks: TaskTools["Service"], { schema, sql }: Place): boolean => {
+  const place = places.get(tasks)
+  // A client that renames columns and the same one that does not share their transactions.
+  return place?.sql.transactionService === sql.transactionService && place.schema === schema
+}
 
 /** `TaskTools` on PostgreSQL: each operation is one statement, which joins the transaction of the fiber if there is one. */
-export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.effect(
-  TaskTools,
+export const make = (schema: SchemaName): Effect.Effect<TaskTools["Service"], never, SqlClient.SqlClient> =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
+    const { own, sql } = yield* clientOf(schema)
     const columns = sql.literal("id, title, description, completed, created_at, updated_at")
 
     const one = (operation: string) => {
@@ -64,7 +72,7 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
 
     const tasks = TaskTools.of({
       add: (userId, task, limit) =>
-        sql`select ${columns} from task_add(${userId}, ${task.title}, ${task.description}::text, ${limit}::int)`.pipe(
+        sql`select ${columns} from ${own}task_add(${userId}, ${task.title}, ${task.description}::text, ${limit}::int)`.pipe(
           retryLocks,
           Effect.map(toTasks),
           asStorage("TaskTools.add"),
@@ -73,7 +81,7 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
           )
         ),
       list: (userId, query) =>
-        sql`select ${columns} from tasks where user_id = ${userId} and id > ${Option.getOrElse(
+        sql`select ${columns} from ${own}tasks where user_id = ${userId} and id > ${Option.getOrElse(
           query.after,
           () => 0
         )}::int ${query.status === "all" ? sql.literal("") : sql`and completed = ${query.status === "completed"}`}
@@ -85,19 +93,19 @@ export const layer: Layer.Layer<TaskTools, never, SqlClient.SqlClient> = Layer.e
           asStorage("TaskTools.list")
         ),
       get: (userId, taskId) =>
-        oneGot(taskId, sql`select ${columns} from tasks where user_id = ${userId} and id = ${taskId}::int`),
+        oneGot(taskId, sql`select ${columns} from ${own}tasks where user_id = ${userId} and id = ${taskId}::int`),
       complete: (userId, taskId) =>
-        oneCompleted(taskId, sql`select ${columns} from task_complete(${userId}, ${taskId}::int)`),
+        oneCompleted(taskId, sql`select ${columns} from ${own}task_complete(${userId}, ${taskId}::int)`),
       update: (userId, taskId, patch) =>
         oneUpdated(
           taskId,
-          sql`select ${columns} from task_update(${userId}, ${taskId}::int, ${patch.title ?? null}::text,
+          sql`select ${columns} from ${own}task_update(${userId}, ${taskId}::int, ${patch.title ?? null}::text,
             ${patch.description !== undefined}::boolean, ${patch.description ?? null}::text,
             ${patch.completed ?? null}::boolean)`
         ),
-      remove: (userId, taskId) => oneRemoved(taskId, sql`select ${columns} from task_remove(${userId}, ${taskId}::int)`)
+      remove: (userId, taskId) =>
+        oneRemoved(taskId, sql`select ${columns} from ${own}task_remove(${userId}, ${taskId}::int)`)
     })
-    clients.set(tasks, sql)
+    places.set(tasks, { sql, schema })
     return tasks
   })
-)

@@ -1,8 +1,9 @@
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import type { SchemaName } from "./Schema.ts"
 
-/** The table in which the migrations that ran are kept: its own, so that a host application's migrator is not confused. */
-export const migrationsTable = "turnkeeper_migrations"
+/** The table in which the migrations that ran are kept: in the schema with all the others, and so none of the application's. */
+export const migrationsTable = "migrations"
 
 /*
  * No write waits for a lock for longer than a second, but for the step, which has a connection of its own: whatever
@@ -10,7 +11,8 @@ export const migrationsTable = "turnkeeper_migrations"
  *
  * One lock order everywhere: conversation, turn, the user's counter, tasks; and behind the turn the user's rate limit. Every time is clock_timestamp(), never now():
  * a statement may have waited for a lock. Every key begins with user_id. Functions keep their plans on the indexes
- * (enable_seqscan = off): a plan that was made while a table was empty would scan it whole until the next analyze.
+ * (enable_seqscan = off): a plan that was made while a table was empty would scan it whole until the next analyze. And they keep
+ * to the schema that they were made in, whatever the search_path of whoever calls them: it is in force while a migration runs.
  */
 const tables = [
   `create table conversations (
@@ -154,7 +156,7 @@ const functions = [
   $$`,
 
   `create function turn_claimed(p_user text, p_turn uuid, p_window int) returns turn_outcome
-  language plpgsql stable set enable_seqscan = off as $$
+  language plpgsql stable set enable_seqscan = off set search_path from current as $$
   declare o turn_outcome;
   begin
     select t.conversation_id, t.fence, t.steps, t.seq, t.context::text, t.pending::text, t.prompt_tokens,
@@ -184,7 +186,7 @@ const functions = [
   end $$`,
 
   `create function turn_failed(p_user text, p_turn uuid, p_retryable boolean) returns turn_outcome
-  language plpgsql stable set enable_seqscan = off as $$
+  language plpgsql stable set enable_seqscan = off set search_path from current as $$
   declare o turn_outcome;
   begin
     select t.conversation_id, t.seq, t.failure, t.retryable and p_retryable, t.prompt_tokens, t.completion_tokens
@@ -204,14 +206,14 @@ const functions = [
 
   // How many turns of a user run; not counted further than up to a limit.
   `create function turns_at_once(p_user text, p_limit int) returns bigint
-  language plpgsql stable set enable_seqscan = off as $$
+  language plpgsql stable set enable_seqscan = off set search_path from current as $$
   begin
     return (select count(*) from (select 1 from turns x where x.user_id = p_user and x.status = 'running' limit p_limit) y);
   end $$`,
 
   // How many conversations a user has; not counted further than up to a limit, and not at all without one.
   `create function conversations_up_to(p_user text, p_limit int) returns bigint
-  language plpgsql stable set enable_seqscan = off as $$
+  language plpgsql stable set enable_seqscan = off set search_path from current as $$
   begin
     if p_limit is null then return null; end if;
     return (select count(*) from (select 1 from conversations c where c.user_id = p_user limit p_limit) y);
@@ -221,7 +223,7 @@ const functions = [
   // the locks, on the row as it is then.
   `create function turn_take_up(p_user text, p_turn uuid, p_holder uuid, p_lease_ms int, p_window int,
     p_max_attempts int, p_at_once int, p_by_key boolean, p_begun boolean)
-  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
+  returns turn_outcome language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '100ms' as $$
   declare o turn_outcome; t turns; v_last uuid; v_now timestamptz;
   begin
     o.turn_id := p_turn;
@@ -285,7 +287,7 @@ const functions = [
   `create function turn_begin(p_user text, p_turn uuid, p_holder uuid, p_key text, p_request text, p_conversation uuid,
     p_start boolean, p_new_conversation uuid, p_title text, p_message uuid, p_content text, p_context json, p_lease_ms int,
     p_window int, p_max_attempts int, p_per_minute int, p_at_once int, p_max_conversations int, p_begun boolean)
-  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
+  returns turn_outcome language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '100ms' as $$
   declare
     o turn_outcome;
     t turns;
@@ -442,7 +444,7 @@ const functions = [
 
   // The fence, under the locks: 'ok', 'done' (a write of this claim is committed already), or 'lost'.
   `create function turn_fence(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
-  returns text language plpgsql set enable_seqscan = off as $$
+  returns text language plpgsql set enable_seqscan = off set search_path from current as $$
   declare t turns;
   begin
     perform 1 from conversations c where c.user_id = p_user and c.id = p_conversation for no key update;
@@ -455,7 +457,7 @@ const functions = [
 
   // The fence of a step, with the lock of the user's tasks behind it.
   `create function turn_step_fence(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
-  returns text language plpgsql set enable_seqscan = off as $$
+  returns text language plpgsql set enable_seqscan = off set search_path from current as $$
   declare v text;
   begin
     v := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
@@ -471,7 +473,7 @@ const functions = [
 
   // Begins the transaction of a step. Whoever freezes in it is thrown out after two seconds, or it would block all others.
   `create function turn_step_begin(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int)
-  returns text language plpgsql set enable_seqscan = off as $$
+  returns text language plpgsql set enable_seqscan = off set search_path from current as $$
   begin
     perform set_config('lock_timeout', '5s', true), set_config('idle_in_transaction_session_timeout', '2s', true);
     return turn_step_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
@@ -480,7 +482,7 @@ const functions = [
   `create function turn_step_record(p_user text, p_conversation uuid, p_turn uuid, p_content text, p_told_from int,
     p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
     p_arguments text[], p_results text[], p_statuses text[])
-  returns int language plpgsql set enable_seqscan = off as $$
+  returns int language plpgsql set enable_seqscan = off set search_path from current as $$
   declare v_seq int; v_step int; v_now timestamptz := clock_timestamp();
   begin
     update turns t set steps = t.steps + 1, pending = null, prompt_tokens = t.prompt_tokens + p_prompt_tokens,
@@ -503,7 +505,7 @@ const functions = [
   // Keeps what the next step is to do outside of this database.
   `create function turn_pend(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_pending text,
     p_prompt_tokens int, p_completion_tokens int, p_lease_ms int)
-  returns text language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns text language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   declare v text := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
   begin
     if v <> 'ok' then return 'lost'; end if;
@@ -517,7 +519,7 @@ const functions = [
   `create function turn_complete(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int,
     p_message uuid, p_content text, p_response text, p_prompt_tokens int, p_completion_tokens int, p_stopped boolean,
     p_told_from int, out outcome text, out body text)
-  language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   declare v_seq int; v_now timestamptz;
   begin
     outcome := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
@@ -543,7 +545,7 @@ const functions = [
 
   `create function turn_fail(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_failure text,
     p_retryable boolean, p_prompt_tokens int, p_completion_tokens int)
-  returns turn_outcome language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns turn_outcome language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   declare o turn_outcome; v text := turn_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
   begin
     if v = 'ok' then
@@ -564,7 +566,7 @@ const functions = [
   // All of an instance's turns in one statement. Rows locked by an open step are skipped: the step moves its own lease.
   // Answers those that others have now, or that are gone; not those that ended under this very claim.
   `create function turns_renew(p_users text[], p_turns uuid[], p_fences int[], p_lease_ms int)
-  returns setof uuid language plpgsql set enable_seqscan = off as $$
+  returns setof uuid language plpgsql set enable_seqscan = off set search_path from current as $$
   begin
     update turns t set lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
       from (select x.user_id, x.id from unnest(p_users, p_turns, p_fences) h(user_id, id, fence)
@@ -577,7 +579,7 @@ const functions = [
   end $$`,
 
   `create function turns_hand_back(p_users text[], p_turns uuid[], p_fences int[])
-  returns void language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns void language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   begin
     update turns t set lease_until = '-infinity', fence = t.fence + 1, attempts = t.attempts - 1
       from (select x.user_id, x.id from unnest(p_users, p_turns, p_fences) h(user_id, id, fence)
@@ -587,7 +589,7 @@ const functions = [
   end $$`,
 
   `create function turns_settled(p_users text[], p_turns uuid[], p_lease_ms int)
-  returns setof uuid language plpgsql stable set enable_seqscan = off as $$
+  returns setof uuid language plpgsql stable set enable_seqscan = off set search_path from current as $$
   begin
     return query select h.id from unnest(p_users, p_turns) h(user_id, id)
       where not exists (select 1 from turns x where x.user_id = h.user_id and x.id = h.id and x.status = 'running'
@@ -598,7 +600,7 @@ const functions = [
   // order of the keys' own collation, which is not that of a parameter.
   `create function turns_watch(p_users text[], p_turns uuid[], p_stops boolean[], p_ms int)
   returns table (turn_id uuid, status text, fence int, steps int, told_from int, told_text text, told_calls text)
-  language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
+  language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '100ms' as $$
   declare v_now timestamptz := clock_timestamp();
   begin
     insert into turn_watches as w (user_id, turn_id, until, stop)
@@ -610,7 +612,7 @@ const functions = [
         order by t.user_id, t.id for key share of t -- or an erasure could leave behind what is inserted while it goes on
       on conflict on constraint turn_watches_pkey do update set until = excluded.until,
         stop = excluded.stop or (w.stop and w.until > v_now);
-    if found then perform pg_notify('turnkeeper_turns', 'watched'); end if;
+    if found then perform pg_notify('turnkeeper_turns.' || current_schema(), 'watched'); end if;
     return query select t.id, t.status, t.fence, t.steps, w.told_from, w.told_text, w.told_calls
       from unnest(p_users, p_turns) h(user_id, id)
       join turns t on t.user_id = h.user_id and t.id = h.id
@@ -618,7 +620,7 @@ const functions = [
   end $$`,
 
   `create function turns_watched() returns table (turn_id uuid, stop boolean, told boolean)
-  language plpgsql stable set enable_seqscan = off as $$
+  language plpgsql stable set enable_seqscan = off set search_path from current as $$
   declare v_now timestamptz := clock_timestamp(); -- as it is, it could not be looked up in an index
   begin
     return query select w.turn_id, w.stop, w.told_text is not null from turn_watches w where w.until > v_now;
@@ -626,7 +628,7 @@ const functions = [
 
   `create function turns_tell(p_users text[], p_turns uuid[], p_fences int[], p_steps int[], p_froms int[], p_texts text[],
     p_calls text[])
-  returns void language plpgsql set enable_seqscan = off set lock_timeout = '100ms' as $$
+  returns void language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '100ms' as $$
   begin
     update turn_watches w set fence = l.fence, steps = l.steps, told_from = l.told_from, told_text = l.told_text,
         told_calls = l.told_calls
@@ -637,13 +639,13 @@ const functions = [
         join turn_watches x on x.user_id = t.user_id and x.turn_id = t.id
         order by x.user_id, x.turn_id for no key update of x) l
       where w.user_id = l.user_id and w.turn_id = l.turn_id;
-    if found then perform pg_notify('turnkeeper_turns', 'told'); end if;
+    if found then perform pg_notify('turnkeeper_turns.' || current_schema(), 'told'); end if;
   end $$`,
 
   // Candidates, without a lock: each is decided again by turn_take_up.
   `create function turns_abandoned(p_limit int, p_lease_ms int)
   returns table (user_id text, conversation_id uuid, turn_id uuid)
-  language plpgsql stable set enable_seqscan = off as $$
+  language plpgsql stable set enable_seqscan = off set search_path from current as $$
   begin
     return query select t.user_id, t.conversation_id, t.id from turns t
       where t.status = 'running' and not lease_holds(t.lease_until, clock_timestamp(), p_lease_ms)
@@ -652,7 +654,7 @@ const functions = [
 
   // A key outlives its conversation without any content, so that a late retry is told that it is gone.
   `create function conversation_delete(p_user text, p_conversation uuid)
-  returns boolean language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns boolean language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   declare v_turns uuid[];
   begin
     perform 1 from conversations c where c.user_id = p_user and c.id = p_conversation for update;
@@ -671,7 +673,7 @@ const functions = [
   // Only what is there at the beginning goes: what begins meanwhile stays whole. A rate limit in force stays until it is
   // swept, or erasing would be a way around it.
   `create function user_erase(p_user text)
-  returns void language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns void language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   declare v_conversations uuid[]; v_turns uuid[];
   begin
     select array_agg(x.id) into v_conversations from (
@@ -689,7 +691,7 @@ const functions = [
   end $$`,
 
   `create function conversation_rename(p_user text, p_conversation uuid, p_title text)
-  returns setof conversations language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns setof conversations language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   begin
     return query update conversations c set title = p_title
       where c.user_id = p_user and c.id = p_conversation returning c.*;
@@ -698,7 +700,7 @@ const functions = [
   // Whoever has never had a number above the limit cannot have that many tasks: only others are counted, under the lock of the
   // counter.
   `create function task_add(p_user text, p_title text, p_description text, p_limit int)
-  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns setof tasks language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   declare v_id int; v_now timestamptz;
   begin
     insert into user_counters as u (user_id, next_task_id) values (p_user, 2)
@@ -714,7 +716,7 @@ const functions = [
   end $$`,
 
   `create function task_complete(p_user text, p_id int)
-  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns setof tasks language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   begin
     return query update tasks t set completed = true,
         updated_at = case when t.completed then t.updated_at else clock_timestamp() end
@@ -724,7 +726,7 @@ const functions = [
   // A null leaves the title and the completion as they are; a description may itself be null, so a flag tells.
   `create function task_update(p_user text, p_id int, p_title text, p_describe boolean, p_description text,
     p_completed boolean)
-  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns setof tasks language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   begin
     return query update tasks t set title = coalesce(p_title, t.title),
         description = case when p_describe then p_description else t.description end,
@@ -733,7 +735,7 @@ const functions = [
   end $$`,
 
   `create function task_remove(p_user text, p_id int)
-  returns setof tasks language plpgsql set enable_seqscan = off set lock_timeout = '1s' as $$
+  returns setof tasks language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '1s' as $$
   begin
     return query delete from tasks t where t.user_id = p_user and t.id = p_id returning t.*;
   end $$`,
@@ -749,7 +751,7 @@ const functions = [
   // title as it is, and p_describe tells whether to 'leave', 'clear' or 'set' the description.
   `create function task_perform(p_user text, p_kind text, p_number int, p_bytes int, p_title text, p_describe text,
     p_description text, inout result text, inout status text)
-  language plpgsql set enable_seqscan = off as $$
+  language plpgsql set enable_seqscan = off set search_path from current as $$
   declare v_task tasks; v_tasks text[]; v_found int; v_description text := case when p_describe = 'set' then p_description end;
   begin
     if p_kind = 'known' then return; end if;
@@ -786,7 +788,7 @@ const functions = [
     p_told_from int, p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],
     p_arguments text[], p_kinds text[], p_numbers int[], p_bytes int[], p_titles text[], p_describes text[],
     p_descriptions text[], inout results text[], inout statuses text[], out outcome text, out seq int)
-  language plpgsql set enable_seqscan = off set lock_timeout = '200ms' as $$
+  language plpgsql set enable_seqscan = off set search_path from current set lock_timeout = '200ms' as $$
   declare v_result text; v_status text;
   begin
     outcome := turn_step_fence(p_user, p_conversation, p_turn, p_fence, p_steps);
@@ -803,15 +805,32 @@ const functions = [
 ]
 
 /**
- * The way from an empty database to what this version needs. It only goes forward: from the first release on, a migration
+ * The way from an empty schema to what this version needs. It only goes forward: from the first release on, a migration
  * that ran is never changed.
  */
-export const migrations = Migrator.fromRecord({
-  "0001_turns": Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* Effect.forEach([...tables, ...functions], (statement) => sql.unsafe(statement), { discard: true })
+export const migrations = (schema: SchemaName) =>
+  Migrator.fromRecord({
+    "0001_turns": within(
+      schema,
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        yield* Effect.forEach([...tables, ...functions], (statement) => sql.unsafe(statement), { discard: true })
+      })
+    )
   })
-})
+
+const decodePath = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ path: Schema.String })]))
+
+/** Runs a migration with its schema for a search_path, and that of the transaction again behind it. */
+const within = <E>(schema: SchemaName, migration: Effect.Effect<void, E, SqlClient.SqlClient>) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const [{ path }] = yield* Effect.flatMap(sql`select current_setting('search_path') path`, decodePath)
+    // Temporary tables come last, or one of the application's could stand before a table of the same name.
+    yield* sql`select set_config('search_path', ${`"${schema}", pg_temp`}, true)`
+    yield* migration
+    yield* sql`select set_config('search_path', ${path}, true)`
+  })
 
 /** The id of the last of `migrations`: what a database must have. */
 export const latestMigration = 1

@@ -11,7 +11,7 @@ describe("PgliteDatabase", () => {
     () =>
       Effect.gen(function* () {
         const folder = yield* temporaryFolder
-        const database = PgliteDatabase.layer(folder)
+        const database = PgliteDatabase.layer({ dataDir: folder })
         yield* Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
           yield* sql`create table kept (n int)`
@@ -29,7 +29,7 @@ describe("PgliteDatabase", () => {
   )
 })
 
-layer(PgliteDatabase.layer(undefined), { timeout: "60 seconds" })("the embedded database", (it) => {
+layer(PgliteDatabase.layer(), { timeout: "60 seconds" })("the embedded database", (it) => {
   it.effect("rolls back what is interrupted in a transaction, and goes on", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

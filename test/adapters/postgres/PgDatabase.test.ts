@@ -17,6 +17,7 @@ import {
 import { SqlClient } from "effect/sql"
 import * as PgConversationRepo from "../../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
+import { defaultSchema } from "../../../src/adapters/postgres/Schema.ts"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
 import { ConversationId, MessageId, TurnId } from "../../../src/domain/model/Conversation.ts"
 import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
@@ -25,6 +26,9 @@ import { type BeginRequest, ConversationRepo, type TurnPolicy } from "../../../s
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
 import { TurnNews } from "../../../src/ports/TurnNews.ts"
 import { databaseOptions, freshDatabase, postgres, repositories } from "../../support/database.ts"
+
+/** The repository alone, which builds without asking the database. */
+const repository = Layer.effect(ConversationRepo, PgConversationRepo.make(defaultSchema))
 
 const plain = (url: string) => PgClient.layer({ url: Redacted.make(url), maxConnections: 1 })
 
@@ -36,24 +40,24 @@ describe("PgDatabase", () => {
       yield* Effect.all([PgDatabase.migrate(options), PgDatabase.migrate(options)], { concurrency: 2 })
       yield* PgDatabase.migrate(options)
       const ran = yield* Effect.provide(
-        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select migration_id, name from turnkeeper_migrations`),
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select migration_id, name from turnkeeper.migrations`),
         plain(url)
       )
       assert.deepStrictEqual(ran, [{ migration_id: 1, name: "turns" }])
-      yield* Effect.provide(PgDatabase.requireMigrations, plain(url))
+      yield* Effect.provide(PgDatabase.requireMigrations(defaultSchema), plain(url))
     })
   )
 
   it.live("refuses a database that lacks the migrations, and is not ready on it", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase()
-      const error = yield* Effect.flip(Effect.provide(PgDatabase.requireMigrations, plain(url)))
+      const error = yield* Effect.flip(Effect.provide(PgDatabase.requireMigrations(defaultSchema), plain(url)))
       assert(error._tag === "MigrationsMissing")
       assert.deepStrictEqual([error.found, error.needed], [0, 1])
-      assert.include(error.message, "MIGRATE=on")
+      assert.include(error.message, "Run the migrations")
       const client = plain(url)
       const ready = Effect.flatMap(ConversationRepo, (repo) => repo.check).pipe(
-        Effect.provide(PgConversationRepo.layer.pipe(Layer.provide(client)))
+        Effect.provide(repository.pipe(Layer.provide(client)))
       )
       assert.strictEqual((yield* Effect.exit(ready))._tag, "Failure")
     })
@@ -64,7 +68,7 @@ describe("PgDatabase", () => {
       const nowhere = PgDatabase.layer(databaseOptions("postgres://postgres@127.0.0.1:1/x"))
       const error = yield* Effect.flatMap(ConversationRepo, (repo) =>
         repo.list(UserId.make("ada"), { limit: 1, after: Option.none() })
-      ).pipe(Effect.provide(PgConversationRepo.layer.pipe(Layer.provide(nowhere))), Effect.flip)
+      ).pipe(Effect.provide(repository.pipe(Layer.provide(nowhere))), Effect.flip)
       assert(error._tag === "StorageUnavailable")
       assert.strictEqual(error.operation, "ConversationRepo.list")
     })
@@ -82,11 +86,11 @@ describe("the news of turns", () => {
         TurnNews,
         Stream.runForEach((one) => Queue.offer(news, one))
       ).pipe(Effect.provide(PgDatabase.layer(options)), Effect.forkScoped)
-      const context = yield* Layer.build(Layer.provideMerge(PgConversationRepo.layer, PgDatabase.layer(options)))
+      const context = yield* Layer.build(Layer.provideMerge(repository, PgDatabase.layer(options)))
       const sql = Context.get(context, SqlClient.SqlClient)
       const repo = Context.get(context, ConversationRepo)
       const { claim } = yield* claimed(repo, UserId.make("ada"))
-      const listening = sql`select pid from pg_stat_activity where query = 'LISTEN "turnkeeper_turns"'
+      const listening = sql`select pid from pg_stat_activity where query = 'LISTEN "turnkeeper_turns.turnkeeper"'
         and datname = current_database()`
       const listens = Effect.gen(function* () {
         while (true) {
@@ -165,11 +169,12 @@ layer(postgres(), { excludeTestServices: true, timeout: "60 seconds" })("stateme
       assert.deepStrictEqual(setting, { enable_seqscan: "off" })
       const functions = yield* sql`select p.proname, p.proconfig from pg_proc p
         join pg_language l on l.oid = p.prolang
-        where p.pronamespace = 'public'::regnamespace and l.lanname = 'plpgsql'`
+        where p.pronamespace = 'turnkeeper'::regnamespace and l.lanname = 'plpgsql'`
       assert.isAbove(functions.length, 15)
       for (const { proconfig, proname } of functions) {
         assert(Array.isArray(proconfig), String(proname))
         assert.include(proconfig, "enable_seqscan=off", String(proname))
+        assert.include(proconfig, 'search_path="turnkeeper", pg_temp', String(proname))
       }
     })
   )
