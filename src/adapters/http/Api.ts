@@ -55,17 +55,16 @@ const bearer = HttpApiSecurity.annotate(
   "The token that the user got where users sign in"
 )
 
-/** Lets those through whose token is valid, and to their own paths only. */
-export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CurrentUser }>()(
-  "turnkeeper/adapters/http/Api/Authorization",
-  {
-    requiredForClient: true,
-    security: { bearer },
-    error: [Unauthorized, Forbidden, InvalidRequest, Unavailable]
-  }
+/**
+ * Lets people to their own paths only. Whoever signs them in goes around it: what needs a `CurrentUser` that no middleware
+ * provides does not compile.
+ */
+export class OwnPath extends HttpApiMiddleware.Service<OwnPath, { requires: CurrentUser }>()(
+  "turnkeeper/adapters/http/Api/OwnPath",
+  { error: [Forbidden, InvalidRequest] }
 ) {}
 
-/** Lets those through whose token is valid, to what is about nobody but themselves. */
+/** Lets those through whose token is valid. An application that signs its users in otherwise has a middleware of its own instead. */
 export class Authentication extends HttpApiMiddleware.Service<Authentication, { provides: CurrentUser }>()(
   "turnkeeper/adapters/http/Api/Authentication",
   { requiredForClient: true, security: { bearer }, error: [Unauthorized, Unavailable] }
@@ -159,7 +158,7 @@ const chatAt = <const Id extends string, const Path extends `/${string}`>(id: Id
     error: [NotFound, Conflict, IdempotencyKeyReused, LimitReached, RateLimited, TurnFailed, Unavailable]
   }).middleware(JsonBody)
 
-const ChatGroup = HttpApiGroup.make("chat")
+const ChatGroup = HttpApiGroup.make("agentChat")
   .add(
     chatAt("send", "/api/v1/users/:user_id/chat").annotateMerge(
       operation(
@@ -176,8 +175,8 @@ const ChatGroup = HttpApiGroup.make("chat")
     )
   )
   .middleware(ValidRequest)
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Talking to the agent." }))
+  .middleware(OwnPath)
+  .annotateMerge(OpenApi.annotations({ title: "Agent chat", description: "Talking to the agent." }))
 
 /** What the AI SDK's `DefaultChatTransport` sends, in so far as it counts. */
 const UiRequestBody = Schema.Struct({ id: ChatIdParam, messages: LastMessage })
@@ -203,7 +202,7 @@ const chatParams = { user_id: UserIdParam, chat_id: ChatIdParam }
 /** What may go wrong with the id of a chat. */
 const ofChat: Shown["wrong"] = { 400: ["InvalidChatId"] }
 
-const UiGroup = HttpApiGroup.make("ui")
+const UiGroup = HttpApiGroup.make("agentUi")
   .add(
     HttpApiEndpoint.post("send", "/api/v1/users/:user_id/chat/ui", {
       params: { user_id: UserIdParam },
@@ -261,10 +260,10 @@ const UiGroup = HttpApiGroup.make("ui")
       )
   )
   .middleware(ValidRequest)
-  .middleware(Authorization)
+  .middleware(OwnPath)
   .annotateMerge(
     OpenApi.annotations({
-      title: "Front ends",
+      title: "Agent front ends",
       description: "Talking to the agent from a front end made with the AI SDK."
     })
   )
@@ -283,7 +282,7 @@ const conversationParams = { user_id: UserIdParam, conversation_id: Conversation
 /** What may go wrong with the id of a conversation. */
 const ofConversation: Shown["wrong"] = { 400: ["InvalidConversationId"], 404: ["NoSuchConversation"] }
 
-const ConversationsGroup = HttpApiGroup.make("conversations")
+const ConversationsGroup = HttpApiGroup.make("agentConversations")
   .add(
     HttpApiEndpoint.get("list", "/api/v1/users/:user_id/conversations", {
       params: { user_id: UserIdParam },
@@ -370,8 +369,10 @@ const ConversationsGroup = HttpApiGroup.make("conversations")
   )
   .middleware(ValidRequest)
   .middleware(FairShare)
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Conversations", description: "What was said, and how it is called." }))
+  .middleware(OwnPath)
+  .annotateMerge(
+    OpenApi.annotations({ title: "Agent conversations", description: "What was said, and how it is called." })
+  )
 
 const taskLimits = { maximum: 200, default: 50 }
 const TasksBody = page("Task", TaskBody, TaskCursor, taskLimits)
@@ -407,7 +408,7 @@ const TaskPatchBody = Schema.Struct({
   })
 )
 
-const TasksGroup = HttpApiGroup.make("tasks")
+const TasksGroup = HttpApiGroup.make("agentTasks")
   .add(
     HttpApiEndpoint.get("list", "/api/v1/users/:user_id/tasks", {
       params: { user_id: UserIdParam },
@@ -486,8 +487,8 @@ const TasksGroup = HttpApiGroup.make("tasks")
   )
   .middleware(ValidRequest)
   .middleware(FairShare)
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Tasks", description: "The user's to-do list." }))
+  .middleware(OwnPath)
+  .annotateMerge(OpenApi.annotations({ title: "Agent tasks", description: "The user's to-do list." }))
 
 const turnParams = { user_id: UserIdParam, turn_id: TurnIdParam }
 
@@ -498,7 +499,7 @@ const TurnEventsBody = Schema.String.annotate({ description: eventStreamWords })
   HttpApiSchema.asText({ contentType: "text/event-stream" })
 )
 
-const TurnsGroup = HttpApiGroup.make("turns")
+const TurnsGroup = HttpApiGroup.make("agentTurns")
   .add(
     HttpApiEndpoint.get("get", "/api/v1/users/:user_id/turns/:turn_id", {
       params: turnParams,
@@ -542,10 +543,10 @@ const TurnsGroup = HttpApiGroup.make("turns")
   )
   .middleware(ValidRequest)
   .middleware(FairShare)
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Turns", description: "What has become of a message." }))
+  .middleware(OwnPath)
+  .annotateMerge(OpenApi.annotations({ title: "Agent turns", description: "What has become of a message." }))
 
-const MeGroup = HttpApiGroup.make("me")
+const MeGroup = HttpApiGroup.make("agentMe")
   .add(
     HttpApiEndpoint.get("get", "/api/v1/me", { success: UserBody, error: [InvalidRequest, Internal] }).annotateMerge(
       operation("getMe", "Whose token it is", "For whoever has a token, and does not know whose paths it opens.", {
@@ -554,10 +555,9 @@ const MeGroup = HttpApiGroup.make("me")
       })
     )
   )
-  .middleware(Authentication)
-  .annotateMerge(OpenApi.annotations({ title: "Me", description: "Who is asking." }))
+  .annotateMerge(OpenApi.annotations({ title: "Agent user", description: "Who is asking." }))
 
-const UsersGroup = HttpApiGroup.make("users")
+const UsersGroup = HttpApiGroup.make("agentUsers")
   .add(
     HttpApiEndpoint.delete("erase", "/api/v1/users/:user_id/data", {
       params: { user_id: UserIdParam },
@@ -574,8 +574,8 @@ const UsersGroup = HttpApiGroup.make("users")
   )
   .middleware(ValidRequest)
   .middleware(FairShare)
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Users", description: "What the service holds of a user." }))
+  .middleware(OwnPath)
+  .annotateMerge(OpenApi.annotations({ title: "Agent data", description: "What the service holds of a user." }))
 
 const Health = Schema.Struct({ status: Schema.Literal("ok") }).annotate({ description: "All is well" })
 
@@ -600,9 +600,25 @@ const HealthGroup = HttpApiGroup.make("health")
   )
   .annotateMerge(OpenApi.annotations({ title: "Health", description: "For those who run it." }))
 
+/**
+ * The agent without anybody who signs its users in, for the API of an application:
+ * `HttpApi.make("app").add(…).addHttpApi(AgentApi.prefix("/agent").middleware(SignIn))`, where `SignIn` is a middleware that
+ * provides the `CurrentUser`. Its groups are called as nothing of the application's is likely to be: groups of one name would
+ * replace one another.
+ */
+export const AgentApi = HttpApi.make("turnkeeper")
+  .add(ChatGroup, UiGroup, TurnsGroup, ConversationsGroup, TasksGroup, MeGroup, UsersGroup)
+  .annotate(HttpApi.ParseOptions, { errors: "all" })
+
+const withTokens = AgentApi.middleware(Authentication)
+
+/** The groups of the agent, as handlers see them. */
+export type AgentGroups = typeof withTokens extends HttpApi.HttpApi<string, infer Groups> ? Groups : never
+
 /** All that the service offers over HTTP. */
 export class Api extends HttpApi.make("turnkeeper")
-  .add(ChatGroup, UiGroup, TurnsGroup, ConversationsGroup, TasksGroup, MeGroup, UsersGroup, HealthGroup)
+  .addHttpApi(withTokens)
+  .add(HealthGroup)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({

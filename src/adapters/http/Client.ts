@@ -1,10 +1,21 @@
 import { Effect, type Redacted } from "effect"
 import { type HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
-import { Api, Authentication, Authorization } from "./Api.ts"
+import { Api, Authentication } from "./Api.ts"
+
+type Groups = HttpApiClient.ForApi<typeof Api>
 
 /** A method for each endpoint of the `Api`, by group. */
-export type Client = HttpApiClient.ForApi<typeof Api>
+export interface Client {
+  readonly chat: Groups["agentChat"]
+  readonly conversations: Groups["agentConversations"]
+  readonly health: Groups["health"]
+  readonly me: Groups["agentMe"]
+  readonly tasks: Groups["agentTasks"]
+  readonly turns: Groups["agentTurns"]
+  readonly ui: Groups["agentUi"]
+  readonly users: Groups["agentUsers"]
+}
 
 export interface Options {
   /** Where the service is, without `/api`. */
@@ -22,9 +33,16 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
   const withToken: HttpApiMiddleware.HttpApiMiddlewareClient<never, never, never> = ({ next, request }) =>
     next(HttpClientRequest.bearerToken(request, options.token))
   return HttpApiClient.make(Api, { baseUrl: options.baseUrl }).pipe(
-    Effect.provide([
-      HttpApiMiddleware.layerClient(Authentication, withToken),
-      HttpApiMiddleware.layerClient(Authorization, withToken)
-    ])
+    Effect.map((client) => ({
+      chat: client.agentChat,
+      conversations: client.agentConversations,
+      health: client.health,
+      me: client.agentMe,
+      tasks: client.agentTasks,
+      turns: client.agentTurns,
+      ui: client.agentUi,
+      users: client.agentUsers
+    })),
+    Effect.provide([HttpApiMiddleware.layerClient(Authentication, withToken)])
   )
 }

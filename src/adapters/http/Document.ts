@@ -32,7 +32,7 @@ export const showExamples =
     }),
     responses: mapValues(operation["responses"], (response, status) => {
       const names = shown.wrong[Number(status)] ?? usuallyWrong[status]
-      const shownResponse = withExamples(response, names === undefined ? shown.answer : references(names))
+      const shownResponse = withExamples(response, names === undefined ? shown.answer : shownWrong(names))
       return status === "200" && shown.events !== undefined
         ? withEvents(shownResponse, shown.events, shown.eventWords)
         : shownResponse
@@ -85,9 +85,14 @@ const withEntries = (body: unknown, entries: Shown["entries"] = {}): unknown => 
   return Object.keys(entries).length === 0 ? body : described(body, "")
 }
 
+/** Problems as they are: the document of another API has no components of ours. */
+const shownWrong = (names: ReadonlyArray<Wrong>) => Object.fromEntries(names.map((name) => [name, wrong[name]]))
+
 /** Problems are shown once, in the components: most operations share them. */
-const references = (names: ReadonlyArray<Wrong>) =>
-  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/examples/${name}` }]))
+const withReferences = (examples: unknown): unknown =>
+  mapValues(examples, (example, name) => (isWrong(name) ? { $ref: `#/components/examples/${name}` } : example))
+
+const isWrong = (name: string): name is Wrong => Object.hasOwn(wrong, name)
 
 const withExamples = (body: unknown, examples: unknown): unknown =>
   Predicate.hasProperty(body, "content") && examples !== undefined
@@ -150,9 +155,12 @@ const describe = (value: unknown, name: string): unknown => {
   if (Array.isArray(value)) {
     return value.map((entry) => describe(entry, ""))
   }
-  // Examples are what is sent, and nothing of them is a schema.
-  if (!Predicate.isObject(value) || name === "examples") {
+  if (!Predicate.isObject(value)) {
     return value
+  }
+  // Examples are what is sent, and nothing of them is a schema.
+  if (name === "examples") {
+    return withReferences(value)
   }
   const node: Record<string, unknown> = {}
   for (const [key, entry] of Object.entries(value)) {

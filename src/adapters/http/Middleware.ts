@@ -5,7 +5,7 @@ import type { AuthUnavailable, StorageUnavailable } from "../../domain/model/Err
 import { UserId } from "../../domain/model/User.ts"
 import { makePlaces } from "../../domain/Places.ts"
 import { Auth } from "../../ports/Auth.ts"
-import { Authentication, Authorization, ChatBody, CurrentUser, FairShare, JsonBody, ValidRequest } from "./Api.ts"
+import { Authentication, ChatBody, CurrentUser, FairShare, JsonBody, OwnPath, ValidRequest } from "./Api.ts"
 import {
   fail,
   failForNow,
@@ -38,23 +38,18 @@ const isUserId = Schema.is(UserId)
  * 401 comes before 403, and both before everything else: nothing of a request is looked at for a stranger. A user id
  * that is none cannot be a foreign one, so it is 400.
  */
-export const authorization: Layer.Layer<Authorization, never, Auth> = Layer.effect(
-  Authorization,
-  Effect.gen(function* () {
-    const auth = yield* Auth
-    return Authorization.of({
-      bearer: Effect.fnUntraced(function* (handle, { credential }) {
-        const user = yield* userOf(auth, credential)
-        const { params } = yield* HttpRouter.RouteContext
-        const owner = params["user_id"]
-        if (owner !== user.id) {
-          return yield* isUserId(owner)
-            ? fail("forbidden", "The path's user is not the token's user.")
-            : failInvalid([{ path: "user_id", message: "Expected 1 to 128 characters of A-Z a-z 0-9 _ -" }])
-        }
-        return yield* Effect.provideService(handle, CurrentUser, user)
-      })
-    })
+export const ownPath: Layer.Layer<OwnPath> = Layer.succeed(
+  OwnPath,
+  Effect.fnUntraced(function* (handle) {
+    const user = yield* CurrentUser
+    const { params } = yield* HttpRouter.RouteContext
+    const owner = params["user_id"]
+    if (owner !== user.id) {
+      return yield* isUserId(owner)
+        ? fail("forbidden", "The path's user is not the token's user.")
+        : failInvalid([{ path: "user_id", message: "Expected 1 to 128 characters of A-Z a-z 0-9 _ -" }])
+    }
+    return yield* handle
   })
 )
 

@@ -2,16 +2,17 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { HttpClientRequest, HttpServer } from "effect/http"
 import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
-import { Api, Authentication, Authorization } from "../../../src/adapters/http/Api.ts"
-import { handlers } from "../../../src/adapters/http/Handlers.ts"
+import { Api, Authentication } from "../../../src/adapters/http/Api.ts"
+import * as Handlers from "../../../src/adapters/http/Handlers.ts"
 import {
   authentication,
-  authorization,
   chatBody,
   fairShare,
   jsonBody,
+  ownPath,
   validRequest
 } from "../../../src/adapters/http/Middleware.ts"
+import * as Routes from "../../../src/adapters/http/Routes.ts"
 import { ConversationId } from "../../../src/domain/model/Conversation.ts"
 import { TaskId } from "../../../src/domain/model/Task.ts"
 import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
@@ -31,12 +32,9 @@ const client = Effect.fnUntraced(function* (overrides: Overrides = {}, token = "
   const fakes = makeFakes(overrides)
   const context = yield* Layer.build(
     Layer.mergeAll(
-      handlers.pipe(
-        Layer.provideMerge([authentication, authorization, chatBody, fairShare, jsonBody, validRequest]),
+      Layer.merge(Routes.agent(Api), Handlers.health).pipe(
+        Layer.provideMerge([authentication, chatBody, fairShare, jsonBody, ownPath, validRequest]),
         Layer.provide(fakes.layer)
-      ),
-      HttpApiMiddleware.layerClient(Authorization, ({ next, request }) =>
-        next(HttpClientRequest.bearerToken(request, token))
       ),
       HttpApiMiddleware.layerClient(Authentication, ({ next, request }) =>
         next(HttpClientRequest.bearerToken(request, token))
@@ -44,9 +42,14 @@ const client = Effect.fnUntraced(function* (overrides: Overrides = {}, token = "
       HttpServer.layerServices
     )
   )
-  const api = yield* HttpApiTest.groups(Api, ["chat", "conversations", "tasks", "me", "users", "health"]).pipe(
-    Effect.provide(context)
-  )
+  const api = yield* HttpApiTest.groups(Api, [
+    "agentChat",
+    "agentConversations",
+    "agentTasks",
+    "agentMe",
+    "agentUsers",
+    "health"
+  ]).pipe(Effect.provide(context))
   return { ...fakes, api }
 })
 
@@ -58,7 +61,7 @@ for (const operation of ["send", "sendAlias"] as const) {
   it.effect(`chat.${operation} gives the whole request to the chat, and its answer back`, () =>
     Effect.gen(function* () {
       const { api, calls } = yield* client()
-      const answer = yield* api.chat[operation]({
+      const answer = yield* api.agentChat[operation]({
         params,
         headers: { "idempotency-key": IdempotencyKey.make('a"b\\c') },
         payload: { message: " Hello ", conversation_id: conversation.id }
@@ -84,21 +87,21 @@ for (const operation of ["send", "sendAlias"] as const) {
 it.effect("me", () =>
   Effect.gen(function* () {
     const { api } = yield* client()
-    assert.deepStrictEqual(yield* api.me.get(), ada)
+    assert.deepStrictEqual(yield* api.agentMe.get(), ada)
     const other = yield* client({}, "bob-token")
-    assert.deepStrictEqual(yield* other.api.me.get(), bob)
+    assert.deepStrictEqual(yield* other.api.agentMe.get(), bob)
   })
 )
 
 it.effect("conversations", () =>
   Effect.gen(function* () {
     const { api, calls } = yield* client()
-    const page = yield* api.conversations.list({ params, query: {} })
+    const page = yield* api.agentConversations.list({ params, query: {} })
     assert.deepStrictEqual(page, { data: [conversation], hasMore: false, nextCursor: null })
-    assert.deepStrictEqual(yield* api.conversations.get({ params: ofConversation }), conversation)
-    const renamed = yield* api.conversations.rename({ params: ofConversation, payload: { title: " New " } })
+    assert.deepStrictEqual(yield* api.agentConversations.get({ params: ofConversation }), conversation)
+    const renamed = yield* api.agentConversations.rename({ params: ofConversation, payload: { title: " New " } })
     assert.strictEqual(renamed.title, "New")
-    yield* api.conversations.remove({ params: ofConversation })
+    yield* api.agentConversations.remove({ params: ofConversation })
     assert.deepStrictEqual(calls, [
       ["list", ada.id, { limit: 50, after: Option.none() }],
       ["get", ada.id, conversation.id],
@@ -111,7 +114,10 @@ it.effect("conversations", () =>
 it.effect("messages, with the user's id among the arguments of their calls", () =>
   Effect.gen(function* () {
     const { api, calls } = yield* client()
-    const { data } = yield* api.conversations.messages({ params: ofConversation, query: { order: "desc", limit: 200 } })
+    const { data } = yield* api.agentConversations.messages({
+      params: ofConversation,
+      query: { order: "desc", limit: 200 }
+    })
     const { calls: _, idempotencyKey: __, ...said } = message
     assert.deepStrictEqual(data, [
       {
@@ -128,15 +134,15 @@ it.effect("messages, with the user's id among the arguments of their calls", () 
 it.effect("tasks", () =>
   Effect.gen(function* () {
     const { api, calls } = yield* client()
-    const page = yield* api.tasks.list({ params, query: { status: "pending" } })
+    const page = yield* api.agentTasks.list({ params, query: { status: "pending" } })
     assert.deepStrictEqual(page, { data: [task], hasMore: false, nextCursor: null })
-    const created = yield* api.tasks.create({ params, payload: { title: " Milk " } })
+    const created = yield* api.agentTasks.create({ params, payload: { title: " Milk " } })
     assert.deepStrictEqual(created.body, { ...task, title: "Milk" })
     assert.strictEqual(created.headers.location, "/api/v1/users/ada_1-A/tasks/7")
-    assert.deepStrictEqual(yield* api.tasks.get({ params: ofTask }), task)
-    const updated = yield* api.tasks.update({ params: ofTask, payload: { completed: true, description: null } })
+    assert.deepStrictEqual(yield* api.agentTasks.get({ params: ofTask }), task)
+    const updated = yield* api.agentTasks.update({ params: ofTask, payload: { completed: true, description: null } })
     assert.deepStrictEqual(updated, { ...task, completed: true })
-    yield* api.tasks.remove({ params: ofTask })
+    yield* api.agentTasks.remove({ params: ofTask })
     assert.deepStrictEqual(calls, [
       ["tasks", ada.id, { status: "pending", limit: 50, after: Option.none() }],
       ["add", ada.id, { title: "Milk", description: null }, 10_000],
@@ -150,7 +156,7 @@ it.effect("tasks", () =>
 it.effect("erasing a user's data, and health", () =>
   Effect.gen(function* () {
     const { api, calls } = yield* client()
-    yield* api.users.erase({ params })
+    yield* api.agentUsers.erase({ params })
     assert.deepStrictEqual(yield* api.health.live(), { status: "ok" })
     assert.deepStrictEqual(calls, [["eraseUser", ada.id]])
     assert.deepStrictEqual(yield* api.health.ready(), { status: "ok" })
@@ -161,12 +167,12 @@ it.effect("erasing a user's data, and health", () =>
 it.effect("a typed client is told of problems as it is of answers", () =>
   Effect.gen(function* () {
     const { api } = yield* client()
-    const missing = yield* Effect.flip(api.tasks.get({ params: { ...params, task_id: TaskId.make(8) } }))
+    const missing = yield* Effect.flip(api.agentTasks.get({ params: { ...params, task_id: TaskId.make(8) } }))
     assert.deepInclude(missing, { status: 404, detail: "There is no such task." })
-    const foreign = yield* Effect.flip(api.tasks.get({ params: { ...ofTask, user_id: bob.id } }))
+    const foreign = yield* Effect.flip(api.agentTasks.get({ params: { ...ofTask, user_id: bob.id } }))
     assert.deepInclude(foreign, { status: 403 })
     const absent = yield* Effect.flip(
-      api.conversations.get({
+      api.agentConversations.get({
         params: { ...params, conversation_id: ConversationId.make("7c9e6679-7425-40de-944b-000000000000") }
       })
     )
@@ -184,12 +190,12 @@ it.effect("pages go on behind their last entry", () =>
       },
       tasks: { list: () => Effect.succeed({ items: [task], ...more }) }
     })
-    const conversations = yield* api.conversations.list({ params, query: {} })
+    const conversations = yield* api.agentConversations.list({ params, query: {} })
     assert.isTrue(conversations.hasMore)
     assert.deepStrictEqual(conversations.nextCursor, { id: conversation.id, updatedAt: conversation.updatedAt })
-    const messages = yield* api.conversations.messages({ params: ofConversation, query: {} })
+    const messages = yield* api.agentConversations.messages({ params: ofConversation, query: {} })
     assert.deepStrictEqual(messages.nextCursor, { seq: 2 })
-    const tasks = yield* api.tasks.list({ params, query: {} })
+    const tasks = yield* api.agentTasks.list({ params, query: {} })
     assert.deepStrictEqual(tasks.nextCursor, { id: task.id })
   })
 )
@@ -198,9 +204,9 @@ it.effect("a cursor stands for its place", () =>
   Effect.gen(function* () {
     const { api, calls } = yield* client()
     const after = { id: conversation.id, updatedAt: conversation.updatedAt }
-    yield* api.conversations.list({ params, query: { after } })
-    yield* api.conversations.messages({ params: ofConversation, query: { after: { seq: 2 } } })
-    yield* api.tasks.list({ params, query: { after: { id: task.id } } })
+    yield* api.agentConversations.list({ params, query: { after } })
+    yield* api.agentConversations.messages({ params: ofConversation, query: { after: { seq: 2 } } })
+    yield* api.agentTasks.list({ params, query: { after: { id: task.id } } })
     assert.deepStrictEqual(calls, [
       ["list", ada.id, { limit: 50, after: Option.some(after) }],
       ["messages", ada.id, conversation.id, { limit: 50, order: "asc", after: Option.some(2) }],

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -9,6 +8,7 @@ import openapiTS, { astToString } from "openapi-typescript"
 import { Api } from "../../../src/adapters/http/Api.ts"
 import { answers, requests, uiMessageId, userId, wrong } from "../../../src/adapters/http/Examples.ts"
 import { serveFakes } from "../../support/http.ts"
+import { lint } from "../../support/lint.ts"
 import { temporaryFolder } from "../../support/service.ts"
 import { json, misfit, type Operation, operations, type Shown } from "./contract/document.ts"
 import { asPlanned, authorization, type Mishap, mishaps } from "./contract/morning.ts"
@@ -23,35 +23,6 @@ it.live("the service gives the document that is tested here", () =>
     assert.deepStrictEqual(response.json(), JSON.parse(JSON.stringify(json)))
   })
 )
-
-const linter = fileURLToPath(import.meta.resolve("@redocly/cli/bin/cli.js"))
-
-/** Runs Redocly's linter, and gives how it ended and what it printed. */
-const lint = (file: string) =>
-  Effect.callback<{ readonly code: number | null; readonly output: string }>((resume) => {
-    const child = spawn(
-      process.execPath,
-      [linter, "lint", file, "--config", join(root, "redocly.yaml"), "--format=stylish", "--max-problems=10000"],
-      {
-        cwd: root,
-        env: {
-          PATH: process.env["PATH"],
-          NO_COLOR: "1",
-          REDOCLY_TELEMETRY: "off",
-          REDOCLY_SUPPRESS_UPDATE_NOTICE: "true"
-        },
-        stdio: ["ignore", "pipe", "pipe"]
-      }
-    )
-    let output = ""
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        output += text
-      })
-    }
-    child.once("close", (code) => resume(Effect.succeed({ code, output })))
-    return Effect.sync(() => void child.kill())
-  })
 
 /** What one would not like to lose, the same without it, and who says so. */
 const losses = [
@@ -75,7 +46,7 @@ it.live("a linter for OpenAPI finds nothing, and would find something", () =>
     const linted = (name: string, text: string) => {
       const file = join(folder, `${name}.json`)
       writeFileSync(file, text)
-      return lint(file)
+      return lint(file, "--config", join(root, "redocly.yaml"))
     }
     const text = JSON.stringify(json)
     const broken = losses.reduce((document, [from, to]) => document.replaceAll(from, to), text)

@@ -415,21 +415,6 @@ export interface components {
                 message: string;
             }[];
         };
-        /** @description The path's user is not the token's user */
-        Forbidden: {
-            /** @enum {string} */
-            type: "urn:turnkeeper:problem:forbidden";
-            title: string;
-            /** @enum {number} */
-            status: 403;
-            detail: string;
-            request_id: string;
-            error: {
-                message: string;
-                /** @enum {string} */
-                code: "forbidden";
-            };
-        };
         /** @description No token, or one that is unknown, expired, revoked or malformed */
         Unauthorized: {
             /** @enum {string} */
@@ -443,6 +428,21 @@ export interface components {
                 message: string;
                 /** @enum {string} */
                 code: "unauthorized";
+            };
+        };
+        /** @description The path's user is not the token's user */
+        Forbidden: {
+            /** @enum {string} */
+            type: "urn:turnkeeper:problem:forbidden";
+            title: string;
+            /** @enum {number} */
+            status: 403;
+            detail: string;
+            request_id: string;
+            error: {
+                message: string;
+                /** @enum {string} */
+                code: "forbidden";
             };
         };
         /** @description Whose token it is */

@@ -1,0 +1,225 @@
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Layer, Redacted, Schema } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import {
+  HttpApi,
+  HttpApiBuilder,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSecurity,
+  OpenApi
+} from "effect/http-api"
+import { AgentApi, Api, CurrentUser } from "../../../src/adapters/http/Api.ts"
+import * as Routes from "../../../src/adapters/http/Routes.ts"
+import * as Memory from "../../../src/adapters/memory/Memory.ts"
+import * as OfflineModel from "../../../src/adapters/offline/OfflineModel.ts"
+import { UserId } from "../../../src/domain/model/User.ts"
+import * as Turnkeeper from "../../../src/domain/Turnkeeper.ts"
+import { lint } from "../../support/lint.ts"
+import { temporaryFolder } from "../../support/service.ts"
+
+const decodePaths = Schema.decodeUnknownSync(
+  Schema.fromJsonString(
+    Schema.Struct({
+      paths: Schema.Record(
+        Schema.String,
+        Schema.Record(
+          Schema.String,
+          Schema.Struct({
+            operationId: Schema.String,
+            security: Schema.Array(Schema.Record(Schema.String, Schema.Array(Schema.String)))
+          })
+        )
+      )
+    })
+  )
+)
+
+/** What an application answers those whom it does not know: nothing of ours. */
+class NotSignedIn extends Schema.TaggedError<NotSignedIn>()(
+  "NotSignedIn",
+  { login: Schema.String },
+  { httpApiStatus: 401 }
+) {}
+
+/** How an application signs its users in: by a cookie. */
+class SignIn extends HttpApiMiddleware.Service<SignIn, { provides: CurrentUser }>()("app/SignIn", {
+  security: { session: HttpApiSecurity.apiKey({ in: "cookie", key: "session" }) },
+  error: NotSignedIn
+}) {}
+
+const signIn = Layer.succeed(SignIn, {
+  session: (handle, { credential }) => {
+    const name = Redacted.value(credential)
+    return name === ""
+      ? Effect.fail(new NotSignedIn({ login: "/login" }))
+      : Effect.provideService(handle, CurrentUser, { id: UserId.make(name), name })
+  }
+})
+
+/** Groups, operations, schemas and paths that are called as ours are. */
+const Task = Schema.Struct({ room: Schema.String }).annotate({ identifier: "HostTask" })
+const Tasks = HttpApiGroup.make("tasks")
+  .add(
+    HttpApiEndpoint.get("list", "/api/v1/users/:user_id/tasks", { params: { user_id: Schema.String }, success: Task })
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Tasks" }))
+const Users = HttpApiGroup.make("users").add(HttpApiEndpoint.get("me", "/me", { success: Task }).middleware(SignIn))
+
+class AppApi extends HttpApi.make("app")
+  .add(Tasks, Users)
+  .addHttpApi(AgentApi.prefix("/agent").middleware(SignIn))
+  .annotateMerge(OpenApi.annotations({ title: "An application", version: "7" })) {}
+
+const own = Layer.merge(
+  HttpApiBuilder.group(AppApi, "tasks", (handlers) =>
+    handlers.handle("list", () => Effect.succeed({ room: "of the application" }))
+  ),
+  HttpApiBuilder.group(AppApi, "users", (handlers) =>
+    handlers.handle("me", () => Effect.map(CurrentUser, ({ name }) => ({ room: name })))
+  )
+)
+
+const routes = HttpApiBuilder.layer(AppApi).pipe(
+  Layer.provide([own, Routes.agent(AppApi)]),
+  Layer.provide(signIn),
+  Layer.provide(Turnkeeper.layer),
+  Layer.provide([Memory.layer, OfflineModel.layer, HttpServer.layerServices])
+)
+
+/** The application, as a function of a request. */
+const served = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => HttpRouter.toWebHandler(routes, { disableLogger: true, routerConfig: Routes.routerConfig })),
+    ({ dispose }) => Effect.promise(dispose)
+  ),
+  ({ handler }) =>
+    (method: string, path: string, init: { readonly as?: string; readonly body?: object } = {}) =>
+      Effect.promise(() =>
+        handler(
+          new Request(`http://app.example${path}`, {
+            method,
+            headers: {
+              ...(init.as !== undefined && { cookie: `session=${init.as}` }),
+              ...(init.body !== undefined && { "content-type": "application/json" })
+            },
+            ...(init.body !== undefined && { body: JSON.stringify(init.body) })
+          })
+        )
+      )
+)
+
+const bodyOf = (response: Response) => Effect.promise((): Promise<unknown> => response.json())
+
+describe("the agent in an application's own API", () => {
+  it.live("answers below a prefix whoever the application has signed in", () =>
+    Effect.gen(function* () {
+      const request = yield* served
+      const turn = yield* request("POST", "/agent/api/v1/users/ada/chat", {
+        as: "ada",
+        body: { message: "Add a task to buy milk" }
+      })
+      assert.strictEqual(turn.status, 200)
+      assert.deepInclude(yield* bodyOf(turn), { message: "I've added 'Buy milk' to your list as task 1." })
+      const created = yield* request("POST", "/agent/api/v1/users/ada/tasks", { as: "ada", body: { title: "Rest" } })
+      assert.strictEqual(created.headers.get("location"), "/agent/api/v1/users/ada/tasks/2")
+      const found = yield* request("GET", created.headers.get("location") ?? "", { as: "ada" })
+      assert.deepInclude(yield* bodyOf(found), { id: 2, title: "Rest" })
+      assert.deepStrictEqual(yield* bodyOf(yield* request("GET", "/agent/api/v1/me", { as: "ada" })), {
+        id: "ada",
+        name: "ada"
+      })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("lets nobody to the paths of others, and refuses strangers as the application does", () =>
+    Effect.gen(function* () {
+      const request = yield* served
+      const operations: Array<[method: string, path: string]> = []
+      HttpApi.reflect(AgentApi.prefix("/agent"), {
+        onGroup: () => undefined,
+        onEndpoint: ({ endpoint }) =>
+          operations.push([endpoint.method, endpoint.path.replace(":user_id", "ada").replaceAll(/:\w+/g, "1")])
+      })
+      assert.isAbove(operations.length, 15)
+      for (const [method, path] of operations) {
+        const stranger = yield* request(method, path, method === "GET" ? {} : { body: {} })
+        assert.deepStrictEqual(
+          [stranger.status, yield* bodyOf(stranger)],
+          [401, { _tag: "NotSignedIn", login: "/login" }]
+        )
+        if (path.endsWith("/me")) continue
+        const other = yield* request(method, path, { as: "bob", ...(method !== "GET" && { body: {} }) })
+        assert.strictEqual(other.status, 403, path)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("leaves the application's own endpoints as they are, whatever they are called", () =>
+    Effect.gen(function* () {
+      const request = yield* served
+      const tasks = yield* request("GET", "/api/v1/users/ada/tasks")
+      assert.deepStrictEqual(yield* bodyOf(tasks), { room: "of the application" })
+      assert.deepStrictEqual(yield* bodyOf(yield* request("GET", "/me", { as: "bob" })), { room: "bob" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is in its document: below the prefix, with its way to sign in, and nothing that is nowhere", () =>
+    Effect.gen(function* () {
+      const document = OpenApi.fromApi(AppApi)
+      const text = JSON.stringify(document)
+      const folder = yield* temporaryFolder
+      const file = join(folder, "openapi.json")
+      writeFileSync(file, text)
+      writeFileSync(join(folder, "redocly.yaml"), "extends: [spec]")
+      const { code, output } = yield* lint(file, "--config", join(folder, "redocly.yaml"))
+      assert.strictEqual(code, 0, output)
+      assert.deepInclude(document.info, { title: "An application", version: "7" })
+      assert.hasAllKeys(document.components.securitySchemes, ["session"])
+      const paths = Object.keys(document.paths)
+      assert.includeMembers(paths, ["/me", "/api/v1/users/{user_id}/tasks", "/agent/api/v1/users/{user_id}/tasks"])
+      const expected = Object.keys(OpenApi.fromApi(Api).paths).filter((path) => !path.startsWith("/health"))
+      assert.deepStrictEqual(
+        paths.filter((path) => path.startsWith("/agent")),
+        expected.map((path) => `/agent${path}`)
+      )
+      const tags = document.tags.map(({ name }) => name)
+      assert.strictEqual(new Set(tags).size, tags.length)
+      const operations = Object.values(decodePaths(text).paths).flatMap((path) => Object.values(path))
+      const ids = operations.map(({ operationId }) => operationId)
+      assert.strictEqual(new Set(ids).size, ids.length)
+      for (const { operationId, security } of operations) {
+        assert.deepStrictEqual(security, operationId === "tasks.list" ? [] : [{ session: [] }], operationId)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("says which API lacks it", () =>
+    Effect.gen(function* () {
+      const bare = HttpApi.make("bare").add(Tasks)
+      const exit = yield* Effect.exit(
+        Layer.build(
+          Routes.agent(bare).pipe(Layer.provide(Turnkeeper.layer), Layer.provide([Memory.layer, OfflineModel.layer]))
+        )
+      )
+      assert(Exit.isFailure(exit))
+      assert.match(String(Cause.squash(exit.cause)), /The API "bare" lacks groups of the AgentApi/)
+    }).pipe(Effect.scoped)
+  )
+
+  it("does not compile where nobody signs users in", () => {
+    const open = HttpApi.make("open").addHttpApi(AgentApi)
+    const unsafe = HttpApiBuilder.layer(open).pipe(
+      Layer.provide(Routes.agent(open)),
+      Layer.provide(Turnkeeper.layer),
+      Layer.provide([Memory.layer, OfflineModel.layer, HttpServer.layerServices])
+    )
+    // @ts-expect-error -- CurrentUser is nowhere
+    // @effect-diagnostics-next-line missingLayerContext:off
+    const handler = () => HttpRouter.toWebHandler(unsafe)
+    assert.isFunction(handler)
+  })
+})
