@@ -14,7 +14,7 @@ import {
   TurnFailed,
   TurnInProgress
 } from "./model/Errors.ts"
-import { type IdempotencyKey, summarizeUsage } from "./model/Turn.ts"
+import { type IdempotencyKey, summarizeUsage, TurnReply } from "./model/Turn.ts"
 import type { User } from "./model/User.ts"
 import { retryFailed } from "./Retry.ts"
 import { Settings } from "./Settings.ts"
@@ -41,6 +41,11 @@ export interface ChatAnswer {
   /** Whether the turn had been answered before this request. */
   readonly replayed: boolean
 }
+
+const decodeReply = Schema.decodeSync(Schema.fromJsonString(TurnReply))
+
+/** What an answer says: the reply, its tool calls and the usage. */
+export const replyOf = (answer: ChatAnswer): TurnReply => decodeReply(answer.body)
 
 /** The turn of a message. */
 export interface OpenedTurn {

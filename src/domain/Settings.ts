@@ -1,4 +1,4 @@
-import { Context, Duration } from "effect"
+import { Config, Context, Duration, Effect, Layer } from "effect"
 
 /** What an operator may want otherwise. */
 export interface Settings {
@@ -35,3 +35,14 @@ export const defaultSettings: Settings = {
 export const Settings = Context.Reference<Settings>("turnkeeper/domain/Settings", {
   defaultValue: () => defaultSettings
 })
+
+/** Some settings otherwise than by default. */
+export const layer = (settings: Partial<Settings>): Layer.Layer<never> =>
+  Layer.succeed(Settings, { ...defaultSettings, ...settings })
+
+/**
+ * The same, with settings that are read from the application's `ConfigProvider`. Fails with `ConfigError` where one is missing
+ * there, or is wrong.
+ */
+export const layerConfig = (settings: Config.Wrap<Partial<Settings>>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(settings), layer))

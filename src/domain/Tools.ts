@@ -63,6 +63,9 @@ interface KnownTool {
   readonly prepare: (userId: UserId, args: string, key: string) => Result.Result<PreparedCall, string>
 }
 
+/** Tools that need different services, by what each of them needs. */
+type OwnTools<Services extends ReadonlyArray<unknown>> = { readonly [K in keyof Services]: Tool<Services[K]> }
+
 /** The five tools that keep a to-do list, on `TaskTools`. */
 export const layer: Layer.Layer<Tools, never, ConversationRepo | TaskTools> = Layer.effect(
   Tools,
@@ -75,18 +78,19 @@ export const layer: Layer.Layer<Tools, never, ConversationRepo | TaskTools> = La
  * An application's own tools, without the five. Fails with `ToolsInvalid`, which tells all that is wrong at once: a name twice,
  * a name that the OpenAI API refuses, parameters that have no JSON Schema.
  */
-export const layerOf = <R = never>(
-  ...tools: ReadonlyArray<Tool<R>>
-): Layer.Layer<Tools, ToolsInvalid, ConversationRepo | R> => Layer.effect(Tools, register(tools, undefined))
+export const layerOf = <Services extends ReadonlyArray<unknown>>(
+  ...tools: OwnTools<Services>
+): Layer.Layer<Tools, ToolsInvalid, ConversationRepo | Services[number]> =>
+  Layer.effect(Tools, register<Services[number]>(tools, undefined))
 
 /** An application's own tools beside the five. */
-export const layerWith = <R = never>(
-  ...tools: ReadonlyArray<Tool<R>>
-): Layer.Layer<Tools, ToolsInvalid, ConversationRepo | TaskTools | R> =>
+export const layerWith = <Services extends ReadonlyArray<unknown>>(
+  ...tools: OwnTools<Services>
+): Layer.Layer<Tools, ToolsInvalid, ConversationRepo | TaskTools | Services[number]> =>
   Layer.effect(
     Tools,
     Effect.gen(function* () {
-      return yield* register(tools, yield* TaskTools)
+      return yield* register<Services[number]>(tools, yield* TaskTools)
     })
   )
 

@@ -1,2 +1,6 @@
-/** Users by the sessions of Better Auth. */
+/**
+ * Users by the sessions of Better Auth.
+ *
+ * @module turnkeeper/better-auth
+ */
 export * as BetterAuth from "../adapters/better-auth/BetterAuth.ts"

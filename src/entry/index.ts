@@ -2,6 +2,8 @@
  * The domain and its ports: what happens in a turn, on whatever store, model and tools it is given.
  *
  * Each export is a module: `Chat.Chat` is the service, `Chat.layer` what builds it.
+ *
+ * @module turnkeeper
  */
 export * as Agent from "../domain/Agent.ts"
 export * as Chat from "../domain/Chat.ts"

@@ -211,26 +211,27 @@ describe("a tool of one's own", () => {
         kind: "transactional",
         handler: () => Effect.flatMap(Rooms, (rooms) => Effect.map(rooms.free, (free) => ({ free })))
       })
-      const tools = Tools.layerOf(count).pipe(
-        Layer.provide(Layer.succeed(Rooms, { free: Effect.succeed(7) })),
+      class Doors extends Context.Service<Doors, { readonly open: Effect.Effect<void> }>()(
+        "turnkeeper/test/domain/OwnTools.test/Doors"
+      ) {}
+      const open = tool("open_door", "transactional", () => Effect.flatMap(Doors, (doors) => Effect.as(doors.open, {})))
+      const tools = Tools.layerOf(count, open).pipe(
+        Layer.provide([Layer.succeed(Rooms, { free: Effect.succeed(7) }), Layer.succeed(Doors, { open: Effect.void })]),
         Layer.orDie
       )
       const { chat, model } = yield* makeInstance(
-        [asks(["count_rooms", {}], ["add_task", { title: "x" }]), says("7")],
+        [asks(["count_rooms", {}], ["open_door", {}], ["add_task", { title: "x" }]), says("7")],
         {},
         tools
       )
       const reply = replyOf(yield* chat.send(message("How many?")))
       assert.deepStrictEqual(
         reply.toolCalls.map((call) => call.result),
-        [
-          { success: true, free: 7 },
-          { success: false, error: "There is no tool named add_task." }
-        ]
+        [{ success: true, free: 7 }, { success: true }, { success: false, error: "There is no tool named add_task." }]
       )
       assert.deepStrictEqual(
         model.prompts[0]?.tools.map((one) => one.name),
-        ["count_rooms"]
+        ["count_rooms", "open_door"]
       )
     }).pipe(Effect.provide(repositories))
   )

@@ -1,7 +1,7 @@
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { blocks, entries, install, run } from "./support.ts"
+import { blocks, entries, install, run, section } from "./support.ts"
 
 const compilerOptions = {
   noEmit: true,
@@ -14,9 +14,9 @@ const compilerOptions = {
   skipLibCheck: true
 }
 
-describe("the README's section for those who embed the package", () => {
+describe("what is written for those who embed the package", () => {
   it("runs a turn in ten lines, with nothing else installed", async () => {
-    const [program = ""] = blocks("js")
+    const [program = ""] = blocks(section, "js")
     assert.lengthOf(
       program.split("\n").filter((line) => line !== ""),
       10
@@ -29,8 +29,11 @@ describe("the README's section for those who embed the package", () => {
   })
 
   it("fits the package's declarations", async () => {
-    const programs = [...blocks("js"), ...blocks("ts")]
-    assert.lengthOf(programs, 5)
+    const guide = blocks(readFileSync("docs/embedding.md", "utf8"), "ts")
+    assert.isAbove(guide.length, 4)
+    const own = [...blocks(section, "js"), ...blocks(section, "ts")]
+    assert.lengthOf(own, 5)
+    const programs = [...own, ...guide]
     const folder = await install([...new Set(entries.flatMap((entry) => entry.needs))])
     const all = entries.map(({ name }) => `import "${name}"\n`).join("")
     for (const [index, program] of [...programs, all].entries()) {

@@ -5,11 +5,11 @@ import { join, resolve } from "node:path"
 import { afterAll, assert } from "@effect/vitest"
 
 /** The README's section for those who embed the package. */
-const section = /^## As a library\n[\s\S]*?(?=^## )/m.exec(readFileSync("README.md", "utf8"))?.[0] ?? ""
+export const section = /^## As a library\n[\s\S]*?(?=^## )/m.exec(readFileSync("README.md", "utf8"))?.[0] ?? ""
 
-/** The blocks of code in it that are in this language. */
-export const blocks = (language: string): ReadonlyArray<string> =>
-  [...section.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, code]) =>
+/** The blocks of code in a text that are in this language. */
+export const blocks = (text: string, language: string): ReadonlyArray<string> =>
+  [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, code]) =>
     name === language && code !== undefined ? [code] : []
   )
 
