@@ -576,7 +576,9 @@ export const make = (schema: SchemaName): Effect.Effect<ConversationRepo["Servic
           pend
         ),
       atomically: (_, effect) =>
-        sql.withTransaction(effect).pipe(sqlDefectsAsFailures, storageErrors("ConversationRepo.atomically")),
+        sql
+          .withTransaction(Effect.tap(effect, sql`select ${own}constraints_hold()`))
+          .pipe(sqlDefectsAsFailures, storageErrors("ConversationRepo.atomically")),
       complete: (claim, request) =>
         sql`select * from ${own}turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
           ${claim.fence}::int, ${request.steps}::int, ${request.messageId}::uuid, ${request.content}, ${request.response},

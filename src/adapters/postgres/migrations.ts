@@ -783,6 +783,15 @@ const functions = [
     end if;
   end $$`,
 
+  // Checks what an application has put off until the commit, which would fail with all that is in it; and leaves it put off.
+  // Triggers of the application run here, under its own settings.
+  `create function constraints_hold() returns void language plpgsql as $$
+  begin
+    set constraints all immediate;
+    raise sqlstate 'TK001';
+  exception when sqlstate 'TK001' then null;
+  end $$`,
+
   // A whole step whose calls are operations on tasks, in one statement.
   `create function turn_step(p_user text, p_conversation uuid, p_turn uuid, p_fence int, p_steps int, p_content text,
     p_told_from int, p_prompt_tokens int, p_completion_tokens int, p_lease_ms int, p_ids uuid[], p_provider_ids text[], p_tools text[],

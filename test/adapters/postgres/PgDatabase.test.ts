@@ -169,7 +169,8 @@ layer(postgres(), { excludeTestServices: true, timeout: "60 seconds" })("stateme
       assert.deepStrictEqual(setting, { enable_seqscan: "off" })
       const functions = yield* sql`select p.proname, p.proconfig from pg_proc p
         join pg_language l on l.oid = p.prolang
-        where p.pronamespace = 'turnkeeper'::regnamespace and l.lanname = 'plpgsql'`
+        where p.pronamespace = 'turnkeeper'::regnamespace and l.lanname = 'plpgsql'
+          and p.proname <> 'constraints_hold' -- it runs triggers of the application, under that one's settings`
       assert.isAbove(functions.length, 15)
       for (const { proconfig, proname } of functions) {
         assert(Array.isArray(proconfig), String(proname))
