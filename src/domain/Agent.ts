@@ -1,5 +1,6 @@
 import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import {
+  type CallResult,
   type ClaimedTurn,
   type Completed,
   ConversationRepo,
@@ -143,6 +144,18 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
             .pipe(patiently, tellEnd(live, stopped))
         })
 
+        /**
+         * Past the deadline the lease runs out, and another instance would make the call beside this one. The model is left some
+         * time to tell of it.
+         */
+        const beforeDeadline = Effect.fnUntraced(function* <E>(call: Effect.Effect<CallResult, E>) {
+          const left = deadline - enoughMillis - (yield* Clock.currentTimeMillis)
+          return yield* Effect.timeoutOrElse(call, {
+            duration: Math.max(0, left),
+            orElse: () => Effect.succeed(outOfTime)
+          })
+        })
+
         /** Carries a step out, which is kept already if another attempt has begun it; answers whether the claim still holds. */
         const step = Effect.fnUntraced(function* ({ calls, content }: PlannedStep, isKept: boolean) {
           live.callsBegun(calls)
@@ -163,7 +176,7 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
           }
           // What works outside has worked before the step's transaction begins.
           const ready = yield* Effect.forEach(prepared, (call) =>
-            call.isExternal ? Effect.map(call.execute, settled) : Effect.succeed(call)
+            call.isExternal ? Effect.map(beforeDeadline(call.execute), settled) : Effect.succeed(call)
           )
           const usage = unrecorded
           const stored = calls.map(({ written: _, ...call }) => call)
@@ -212,6 +225,8 @@ export const layer: Layer.Layer<Agent, never, ConversationRepo | LLM | Tools> = 
 ).pipe(Layer.provide(ModelBreaker.layer))
 
 const tooMany = settled(refusal(`No more than ${maxToolCalls} tool calls are carried out at once.`))
+
+const outOfTime = refusal("The tool did not answer within the time of the turn.")
 
 /** The calls as the work of a step: as values, too, where all of them are such. */
 const workOf = (calls: ReadonlyArray<PreparedCall>, tasks: Tools["Service"]["tasks"]): StepWork => {

@@ -198,6 +198,29 @@ describe("a tool of one's own", () => {
       }).pipe(Effect.provide(repositories))
   )
 
+  it.effect("outside of the database gets no longer than its turn, however patient it is", () =>
+    Effect.gen(function* () {
+      const patient = Tool.make({
+        name: "wait",
+        description: "Waits.",
+        parameters: Nothing,
+        result: Nothing,
+        kind: "external",
+        timeout: "10 minutes",
+        handler: () => Effect.never
+      })
+      const { chat } = yield* instance([asks(["wait", {}]), says("It takes too long.")], patient)
+      const sending = yield* Effect.forkChild(chat.send(message("Wait")))
+      yield* TestClock.adjust("55 seconds")
+      const reply = replyOf(yield* Fiber.join(sending))
+      assert.strictEqual(reply.message, "It takes too long.")
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => call.result["error"]),
+        ["The tool did not answer within the time of the turn."]
+      )
+    }).pipe(Effect.provide(repositories))
+  )
+
   it.effect("may need services, which it gets when the layer is built; and the five can be left out", () =>
     Effect.gen(function* () {
       class Rooms extends Context.Service<Rooms, { readonly free: Effect.Effect<number> }>()(
