@@ -1,9 +1,9 @@
 import { Effect, Layer, Redacted } from "effect"
-import * as ScriptedModel from "../../src/adapters/memory/ScriptedModel.ts"
-import { asks, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import * as OfflineModel from "../../src/adapters/offline/OfflineModel.ts"
 import * as OpenAiModel from "../../src/adapters/openai/OpenAiModel.ts"
-import { llmContract } from "../contract/LLM.ts"
+import { llmContract } from "../../src/testing/LLMContract.ts"
+import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
+import { asks, says } from "../../src/testing/ScriptedModel.ts"
 import { ModelServer, replies } from "../support/model-server.ts"
 
 llmContract(

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util"
 import { Console, Effect } from "effect"
-import { simulate } from "./simulation.ts"
+import { simulate } from "../../src/testing/Simulation.ts"
 
 /**
  * `npm run simulate -- --seeds N [--from N] [--first]`: simulates so many seeds, or until the first one fails, shows how

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { simulate } from "./simulation.ts"
+import { simulate } from "../../src/testing/Simulation.ts"
 
 describe("a simulation", () => {
   it.live("finds no more what it has found before", () =>

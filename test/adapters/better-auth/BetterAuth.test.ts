@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 import * as BetterAuth from "../../../src/adapters/better-auth/BetterAuth.ts"
 import { type User, UserId } from "../../../src/domain/model/User.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
-import { authContract } from "../../contract/Auth.ts"
+import { authContract } from "../../../src/testing/AuthContract.ts"
 import { databaseOptions, freshDatabase, postgres } from "../../support/database.ts"
 
 const hex = /^[0-9a-f]{32}$/

@@ -5,7 +5,7 @@ import { afterEach, vi } from "vitest"
 import * as JwtAuth from "../../../src/adapters/jwt/JwtAuth.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
-import { authContract } from "../../contract/Auth.ts"
+import { authContract } from "../../../src/testing/AuthContract.ts"
 import {
   audience,
   type Claims,

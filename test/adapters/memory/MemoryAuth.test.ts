@@ -1,6 +1,6 @@
 import * as MemoryAuth from "../../../src/adapters/memory/MemoryAuth.ts"
 import { type User, UserId } from "../../../src/domain/model/User.ts"
-import { authContract } from "../../contract/Auth.ts"
+import { authContract } from "../../../src/testing/AuthContract.ts"
 
 const ada: User = { id: UserId.make("ada"), name: "Ada" }
 const bob: User = { id: UserId.make("bob"), name: "Bob" }

@@ -1,6 +1,6 @@
 import * as Memory from "../../../src/adapters/memory/Memory.ts"
-import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
-import { taskToolsContract } from "../../contract/TaskTools.ts"
+import { conversationRepoContract } from "../../../src/testing/ConversationRepoContract.ts"
+import { taskToolsContract } from "../../../src/testing/TaskToolsContract.ts"
 
 conversationRepoContract("memory", Memory.layer)
 taskToolsContract("memory", Memory.layer)

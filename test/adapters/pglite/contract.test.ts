@@ -1,8 +1,8 @@
 import { Layer } from "effect"
 import * as PgliteDatabase from "../../../src/adapters/pglite/PgliteDatabase.ts"
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
-import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
-import { taskToolsContract } from "../../contract/TaskTools.ts"
+import { conversationRepoContract } from "../../../src/testing/ConversationRepoContract.ts"
+import { taskToolsContract } from "../../../src/testing/TaskToolsContract.ts"
 import { repositories } from "../../support/database.ts"
 
 const migrated = Layer.effectDiscard(PgDatabase.runMigrations).pipe(Layer.provideMerge(PgliteDatabase.layer(undefined)))

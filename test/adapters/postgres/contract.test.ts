@@ -1,6 +1,6 @@
 import { Layer } from "effect"
-import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
-import { taskToolsContract } from "../../contract/TaskTools.ts"
+import { conversationRepoContract } from "../../../src/testing/ConversationRepoContract.ts"
+import { taskToolsContract } from "../../../src/testing/TaskToolsContract.ts"
 import { postgres, repositories } from "../../support/database.ts"
 
 // As behind PgBouncer in transaction mode; and on one connection, where whatever blocks would block all.

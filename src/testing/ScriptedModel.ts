@@ -1,5 +1,5 @@
 import { Context, Effect, Layer } from "effect"
-import { type Completion, LLM, type ModelFailed, type OnText, type Prompt } from "../../ports/LLM.ts"
+import { type Completion, LLM, type ModelFailed, type OnText, type Prompt } from "../ports/LLM.ts"
 
 /** One line of a script: an answer, a failure, or whatever a function makes of the prompt. */
 export type Line =
@@ -15,7 +15,7 @@ export class ScriptedModel extends Context.Service<
     /** Adds lines behind those that are left. */
     readonly extend: (...lines: ReadonlyArray<Line>) => Effect.Effect<void>
   }
->()("turnkeeper/adapters/memory/ScriptedModel") {}
+>()("turnkeeper/testing/ScriptedModel") {}
 
 /**
  * A model that plays a script: each prompt gets the next line. A prompt behind the last line is a mistake of the test

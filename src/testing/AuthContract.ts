@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer, Redacted } from "effect"
-import type { User } from "../../src/domain/model/User.ts"
-import { Auth } from "../../src/ports/Auth.ts"
+import type { User } from "../domain/model/User.ts"
+import { Auth } from "../ports/Auth.ts"
 
 /** Strings that no adapter may take for a token, nor stumble over. */
 const nonsense = [

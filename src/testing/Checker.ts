@@ -1,13 +1,13 @@
 import { Effect, type Option, Schema } from "effect"
-import type { ConversationRow, UserState } from "../../src/adapters/memory/MemoryStore.ts"
-import { toPromptMessages } from "../../src/domain/History.ts"
-import type { ConversationId, TurnId } from "../../src/domain/model/Conversation.ts"
-import { type IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
-import type { User, UserId } from "../../src/domain/model/User.ts"
-import type { EventPlace, TurnEvent } from "../../src/domain/TurnEvents.ts"
-import { leaseMillis } from "../../src/domain/TurnPolicy.ts"
-import type { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
-import { invalidRequest } from "../support/model-server.ts"
+import type { ConversationRow, UserState } from "../adapters/memory/MemoryStore.ts"
+import { toPromptMessages } from "../domain/History.ts"
+import type { ConversationId, TurnId } from "../domain/model/Conversation.ts"
+import { type IdempotencyKey, TurnReply } from "../domain/model/Turn.ts"
+import type { User, UserId } from "../domain/model/User.ts"
+import type { EventPlace, TurnEvent } from "../domain/TurnEvents.ts"
+import { leaseMillis } from "../domain/TurnPolicy.ts"
+import type { ConversationRepo } from "../ports/ConversationRepo.ts"
+import { invalidRequest } from "./InvalidRequest.ts"
 
 /** What a client has written down. */
 export interface Ledger {
@@ -215,6 +215,8 @@ const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArra
   return [...violations, ...disorder]
 }
 
+const betweenTitles = /[ |]/
+
 /** Whether a reply says what was done: all of what was asked for, unless it was stopped. */
 const checkReply = (text: string, reply: TurnReply, titles: ReadonlyArray<string>): ReadonlyArray<string> => {
   const whole = `Added ${text} `
@@ -223,7 +225,7 @@ const checkReply = (text: string, reply: TurnReply, titles: ReadonlyArray<string
       ? []
       : [`${text} was stopped at ${reply.message}`]
   }
-  const wanted = text.split(/[ |]/)
+  const wanted = text.split(betweenTitles)
   const told = reply.toolCalls.filter((call) => call.toolName === "add_task" && call.status === "success")
   return [
     ...wanted.filter((title) => !titles.includes(title)).map((title) => `${title} was answered, and is not there`),

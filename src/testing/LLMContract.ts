@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
-import { type Completion, LLM, type Prompt, type PromptMessage, type ToolDefinition } from "../../src/ports/LLM.ts"
+import { type Completion, LLM, type Prompt, type PromptMessage, type ToolDefinition } from "../ports/LLM.ts"
 
 const tool = (name: string, properties: Record<string, object>): ToolDefinition => ({
   name,
@@ -14,6 +14,8 @@ const tools = [
   tool("complete_task", { task_id: { type: "integer" } }),
   tool("delete_task", { task_id: { type: "integer" } })
 ]
+
+const milk = /milk/i
 
 const user = (content: string): PromptMessage => ({ role: "user", content })
 
@@ -40,7 +42,7 @@ export const llmContract = <E>(name: string, adapter: Layer.Layer<LLM, E>) =>
         fits(asked)
         const [call] = asked.toolCalls
         assert.strictEqual(call?.name, "add_task")
-        assert.match(String(JSON.parse(call?.arguments ?? "{}").title), /milk/i)
+        assert.match(String(JSON.parse(call?.arguments ?? "{}").title), milk)
         const said = yield* complete(
           user("Add milk to my list"),
           { role: "assistant", content: asked.text, toolCalls: asked.toolCalls },

@@ -1,9 +1,9 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer, Option, Result } from "effect"
-import { uuidV7 } from "../../src/domain/Ids.ts"
-import { TaskId as makeTaskId, type TaskId } from "../../src/domain/model/Task.ts"
-import { UserId } from "../../src/domain/model/User.ts"
-import { TaskTools } from "../../src/ports/TaskTools.ts"
+import { uuidV7 } from "../domain/Ids.ts"
+import { TaskId as makeTaskId, type TaskId } from "../domain/model/Task.ts"
+import { UserId } from "../domain/model/User.ts"
+import { TaskTools } from "../ports/TaskTools.ts"
 
 const newUser = Effect.map(uuidV7, (id) => UserId.make(id))
 const all = { status: "all", limit: 200, after: Option.none<TaskId>() } as const

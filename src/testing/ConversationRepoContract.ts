@@ -1,12 +1,12 @@
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Effect, type Layer, Option, Result } from "effect"
-import { uuidV7 } from "../../src/domain/Ids.ts"
-import { ConversationId, MessageId, ToolCallId, TurnId } from "../../src/domain/model/Conversation.ts"
-import { StorageUnavailable, TurnNotFound } from "../../src/domain/model/Errors.ts"
-import { toStorable } from "../../src/domain/model/Text.ts"
-import { IdempotencyKey, noUsage } from "../../src/domain/model/Turn.ts"
-import { UserId } from "../../src/domain/model/User.ts"
-import * as Tools from "../../src/domain/Tools.ts"
+import { uuidV7 } from "../domain/Ids.ts"
+import { ConversationId, MessageId, ToolCallId, TurnId } from "../domain/model/Conversation.ts"
+import { StorageUnavailable, TurnNotFound } from "../domain/model/Errors.ts"
+import { toStorable } from "../domain/model/Text.ts"
+import { IdempotencyKey, noUsage } from "../domain/model/Turn.ts"
+import { UserId } from "../domain/model/User.ts"
+import * as Tools from "../domain/Tools.ts"
 import {
   type BeginRequest,
   type CallResult,
@@ -15,9 +15,9 @@ import {
   ConversationRepo,
   type StepRequest,
   type TurnPolicy
-} from "../../src/ports/ConversationRepo.ts"
-import { TaskTools } from "../../src/ports/TaskTools.ts"
-import { adversarialCalls, foreignTitle } from "../support/adversary.ts"
+} from "../ports/ConversationRepo.ts"
+import { TaskTools } from "../ports/TaskTools.ts"
+import { adversarialCalls, foreignTitle } from "./Adversary.ts"
 
 const policy: TurnPolicy = {
   leaseMillis: 15_000,
