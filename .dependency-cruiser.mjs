@@ -69,6 +69,13 @@ export default {
       to: { path: "^src/", pathNot: "^src/(testing|domain|ports|adapters/memory)/" }
     },
     {
+      name: "only-contracts-know-the-test-runner",
+      comment: "Obligations, the simulation and fakes serve any other runner as well.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(testing/\\w*Contract[.]ts$|entry/testing[.]ts$)" },
+      to: { path: ["^node_modules/(vitest|@effect/vitest)/", "^src/testing/\\w*Contract[.]ts$"] }
+    },
+    {
       name: "testing-is-for-tests",
       comment: "Nothing of the product needs what judges it.",
       severity: "error",

@@ -1,52 +1,10 @@
-import { assert, layer } from "@effect/vitest"
-import { Effect, type Layer, Redacted } from "effect"
-import type { User } from "../domain/model/User.ts"
-import { Auth } from "../ports/Auth.ts"
+import type { Layer } from "effect"
+import type { Auth } from "../ports/Auth.ts"
+import * as Obligations from "./AuthObligations.ts"
+import * as Contract from "./Contract.ts"
 
-/** Strings that no adapter may take for a token, nor stumble over. */
-const nonsense = [
-  "",
-  " ",
-  "unknown",
-  "\0",
-  "\ud800",
-  "\u{1f600}",
-  "a b",
-  "'; drop table session; --",
-  "%",
-  "%00",
-  "%zz",
-  ".",
-  "..",
-  "a.b.c",
-  "x".repeat(100_000)
-]
+export const obligations = Obligations.obligations
 
-/** What every adapter of `Auth` must do, given two tokens and whose they are. */
-export const authContract = <E>(
-  name: string,
-  adapter: Layer.Layer<Auth, E>,
-  tokens: readonly [readonly [token: string, user: User], readonly [token: string, user: User]]
-) =>
-  layer(adapter, { excludeTestServices: true, timeout: "60 seconds" })(`Auth: ${name}`, (it) => {
-    it.effect("knows whose a token is", () =>
-      Effect.gen(function* () {
-        const auth = yield* Auth
-        for (const [token, user] of tokens) {
-          assert.deepStrictEqual(yield* auth.authenticate(Redacted.make(token)), user)
-        }
-      })
-    )
-
-    it.effect("refuses whatever else is sent, and all of it alike", () =>
-      Effect.gen(function* () {
-        const auth = yield* Auth
-        const [[token]] = tokens
-        const near = [token.slice(0, -1), `${token}x`, token.toUpperCase(), ` ${token}`, `${token}\0`]
-        for (const sent of [...nonsense, ...near]) {
-          const error = yield* Effect.flip(auth.authenticate(Redacted.make(sent)))
-          assert.strictEqual(error._tag, "InvalidToken", JSON.stringify(sent.slice(0, 50)))
-        }
-      })
-    )
-  })
+/** Tests that an adapter of `Auth` keeps to its port, given two tokens and whose they are. */
+export const suite = <E>(name: string, adapter: Layer.Layer<Auth, E>, users: Obligations.Users): void =>
+  Contract.suite(name, adapter, obligations(users))

@@ -1,12 +1,12 @@
 import { Effect, Layer, Redacted } from "effect"
 import * as OfflineModel from "../../src/adapters/offline/OfflineModel.ts"
 import * as OpenAiModel from "../../src/adapters/openai/OpenAiModel.ts"
-import { llmContract } from "../../src/testing/LLMContract.ts"
+import * as LLMContract from "../../src/testing/LLMContract.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 import { asks, says } from "../../src/testing/ScriptedModel.ts"
 import { ModelServer, replies } from "../support/model-server.ts"
 
-llmContract(
+LLMContract.suite(
   "memory",
   ScriptedModel.layer(
     asks(["add_task", { title: "Milk" }]),
@@ -14,7 +14,7 @@ llmContract(
   )
 )
 
-llmContract("offline", OfflineModel.layer)
+LLMContract.suite("offline", OfflineModel.layer)
 
 const openAi = Layer.unwrap(
   Effect.gen(function* () {
@@ -24,4 +24,4 @@ const openAi = Layer.unwrap(
     return OpenAiModel.layer({ apiKey: Redacted.make("test"), model: "gpt-4", baseUrl: server.baseUrl })
   })
 )
-llmContract("OpenAI", openAi)
+LLMContract.suite("OpenAI", openAi)

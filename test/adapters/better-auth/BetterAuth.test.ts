@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 import * as BetterAuth from "../../../src/adapters/better-auth/BetterAuth.ts"
 import { type User, UserId } from "../../../src/domain/model/User.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
-import { authContract } from "../../../src/testing/AuthContract.ts"
+import * as AuthContract from "../../../src/testing/AuthContract.ts"
 import { databaseOptions, freshDatabase, postgres } from "../../support/database.ts"
 
 const hex = /^[0-9a-f]{32}$/
@@ -43,11 +43,11 @@ const options: BetterAuth.Options = {
 const signing: BetterAuth.Options = { ...options, secret: Option.some(Redacted.make(secret)) }
 const auth = (options: BetterAuth.Options) => BetterAuth.layer(options).pipe(Layer.provide(database))
 
-authContract("Better Auth, raw tokens", auth(options), [
+AuthContract.suite("Better Auth, raw tokens", auth(options), [
   ["ada-token", ada],
   ["bob-token", bob]
 ])
-authContract("Better Auth, signed tokens", auth({ ...signing, requireSigned: true }), [
+AuthContract.suite("Better Auth, signed tokens", auth({ ...signing, requireSigned: true }), [
   [`ada-token.${signature("ada-token")}`, ada],
   [`bob-token.${encodeURIComponent(signature("bob-token"))}`, bob]
 ])

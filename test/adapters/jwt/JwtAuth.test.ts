@@ -5,7 +5,7 @@ import { afterEach, vi } from "vitest"
 import * as JwtAuth from "../../../src/adapters/jwt/JwtAuth.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
-import { authContract } from "../../../src/testing/AuthContract.ts"
+import * as AuthContract from "../../../src/testing/AuthContract.ts"
 import {
   audience,
   type Claims,
@@ -32,7 +32,7 @@ const authOf = (
   more: Partial<JwtAuth.Options> = {}
 ): Effect.Effect<Auth["Service"], never, Scope.Scope> => JwtAuth.make({ jwksUrl: keys.url, issuer, audience, ...more })
 
-authContract(
+AuthContract.suite(
   "JWTs",
   Layer.unwrap(
     Effect.gen(function* () {

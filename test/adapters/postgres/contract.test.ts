@@ -1,15 +1,15 @@
 import { Layer } from "effect"
-import { conversationRepoContract } from "../../../src/testing/ConversationRepoContract.ts"
-import { taskToolsContract } from "../../../src/testing/TaskToolsContract.ts"
+import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
+import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
 import { postgres, repositories } from "../../support/database.ts"
 
 // As behind PgBouncer in transaction mode; and on one connection, where whatever blocks would block all.
 const bare = repositories.pipe(Layer.provide(postgres(18, { prepare: false, connections: 1 })))
-conversationRepoContract("PostgreSQL 18, unprepared, one connection", bare)
-taskToolsContract("PostgreSQL 18, unprepared, one connection", bare)
+ConversationRepoContract.suite("PostgreSQL 18, unprepared, one connection", bare)
+TaskToolsContract.suite("PostgreSQL 18, unprepared, one connection", bare)
 
 for (const version of [15, 18] as const) {
   const adapters = repositories.pipe(Layer.provide(postgres(version)))
-  conversationRepoContract(`PostgreSQL ${version}`, adapters)
-  taskToolsContract(`PostgreSQL ${version}`, adapters)
+  ConversationRepoContract.suite(`PostgreSQL ${version}`, adapters)
+  TaskToolsContract.suite(`PostgreSQL ${version}`, adapters)
 }
