@@ -14,6 +14,7 @@ import {
   type CompleteRequest,
   ConversationRepo,
   type StepRequest,
+  type StepWork,
   type TurnPolicy
 } from "../ports/ConversationRepo.ts"
 import { TaskTools } from "../ports/TaskTools.ts"
@@ -171,6 +172,30 @@ const messagesOf = Effect.fnUntraced(function* (turn: ClaimedTurn) {
   return page.items
 })
 
+/** Waits until something holds, for seconds at most: leases end by the store's own clock. */
+const until = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
+  Effect.gen(function* () {
+    for (let i = 0; i < 1000; i++) {
+      if (yield* holds) return
+      yield* Effect.sleep("5 millis")
+    }
+    assert.fail(`${what}: that was expected, and has not come`)
+  })
+
+/** Talks in a conversation until it is the most recently active one by the store's clock, which has only so fine a tick. */
+const touch = Effect.fnUntraced(function* (turn: ClaimedTurn) {
+  const repo = yield* ConversationRepo
+  const { conversationId, userId } = turn.claim
+  const { items } = yield* repo.list(userId, { limit: 100, after: Option.none() })
+  const latest = Math.max(...items.map((item) => DateTime.toEpochMillis(item.updatedAt)))
+  for (let i = 0; i < 1000; i++) {
+    yield* complete(yield* claim(userId, inConversation(turn)))
+    const { updatedAt } = yield* repo.get(userId, conversationId)
+    if (DateTime.toEpochMillis(updatedAt) > latest) return
+  }
+  assert.fail("a conversation in which something was said is not the most recently active one")
+})
+
 const key = (text: string) => Option.some(IdempotencyKey.make(text))
 const inConversation = (turn: ClaimedTurn) => ({ conversationId: Option.some(turn.claim.conversationId) })
 
@@ -206,6 +231,26 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       })
       const conversation = yield* repo.get(user, asked.newConversationId)
       assert.strictEqual(conversation.title, asked.title)
+      const { items } = yield* repo.messages(user, asked.newConversationId, {
+        limit: 10,
+        order: "asc",
+        after: Option.none()
+      })
+      assert.deepStrictEqual(
+        items.map(({ createdAt: _, ...message }) => message),
+        [
+          {
+            id: asked.messageId,
+            seq: 1,
+            turnId: asked.turnId,
+            turnStatus: "running",
+            idempotencyKey: null,
+            role: "user",
+            content: asked.content,
+            calls: []
+          }
+        ]
+      )
     })
   ),
 
@@ -343,6 +388,29 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
   ),
 
   obligation(
+    "decides in the order that its port lays down what a begin comes to",
+    Effect.gen(function* () {
+      const user = yield* newUser
+      const rules = { ...policy, turnsAtOnce: 1, turnsPerMinute: 1, maxConversations: 1 }
+      const asked = yield* request(user, { idempotencyKey: key("k") })
+      const first = yield* (yield* ConversationRepo).begin(asked, rules)
+      Expect.isTagged(first, "Claimed")
+      const absent = { conversationId: Option.some(ConversationId.make(yield* uuidV7)) }
+      const outcome = (more: Partial<BeginRequest>, policy: TurnPolicy) =>
+        Effect.map(begin(user, more, policy), ({ _tag }) => _tag)
+      const again = { idempotencyKey: key("k"), ...inConversation(first.turn), fingerprint: asked.fingerprint }
+      assert.strictEqual(yield* outcome({ idempotencyKey: key("k"), ...absent }, rules), "KeyReused")
+      assert.strictEqual(yield* outcome(again, rules), "Running")
+      assert.strictEqual(yield* outcome(absent, rules), "NotFound")
+      assert.strictEqual(yield* outcome(inConversation(first.turn), rules), "Busy")
+      assert.strictEqual(yield* outcome({}, rules), "TooManyTurns")
+      yield* complete(first.turn)
+      assert.strictEqual(yield* outcome({}, rules), "RateLimited")
+      assert.strictEqual(yield* outcome({}, { ...rules, turnsPerMinute: null }), "TooManyConversations")
+    })
+  ),
+
+  obligation(
     "answers a begin that is sent again with the same claim",
     Effect.gen(function* () {
       const repo = yield* ConversationRepo
@@ -442,6 +510,47 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       yield* complete(other.turn)
       assert.strictEqual((yield* messagesOf(turn)).length, 2)
       assert.strictEqual((yield* claim(user, inConversation(turn))).seq, 3)
+    })
+  ),
+
+  obligation(
+    "answers a take-up that is sent again with the same claim",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const user = yield* newUser
+      const turn = yield* claim(user)
+      yield* repo.expireLeases
+      const name = yield* holder
+      const taken = yield* repo.takeUp(turn.claim, name, policy)
+      Expect.isTagged(taken, "Claimed")
+      assert.strictEqual(taken.turn.claim.fence, 2)
+      assert.deepStrictEqual(yield* repo.takeUp(turn.claim, name, policy), taken)
+      // So is the begin of another message that was given the turn.
+      yield* repo.expireLeases
+      const next = yield* request(user, { ...inConversation(turn), content: "And now?" })
+      const other = yield* repo.begin(next, policy)
+      Expect.isTagged(other, "ClaimedOther")
+      assert.strictEqual(other.turn.claim.fence, 3)
+      assert.deepStrictEqual(yield* repo.begin(next, policy), other)
+    })
+  ),
+
+  obligation(
+    "takes up no turn that is held, over or gone",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const user = yield* newUser
+      const take = (turn: ClaimedTurn) => Effect.flatMap(holder, (name) => repo.takeUp(turn.claim, name, policy))
+      const [held, over] = [yield* claim(user), yield* claim(user)]
+      const running = yield* take(held)
+      Expect.isTagged(running, "Running")
+      assert.strictEqual(running.turn.turnId, held.claim.turnId)
+      Expect.isWithin(running.retryAfterMillis, [10_001, 15_000])
+      assert.strictEqual((yield* complete(held))._tag, "Completed")
+      const completed = yield* complete(over, "Hi", `{ "n":1}`)
+      assert.deepStrictEqual(yield* take(over), completed)
+      const unknown = { ...over, claim: { ...over.claim, turnId: TurnId.make(yield* uuidV7) } }
+      assert.deepStrictEqual(yield* take(unknown), { _tag: "Gone" })
     })
   ),
 
@@ -713,6 +822,34 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
         ]
       )
       assert.deepStrictEqual(over[1]?.calls, outcome.calls)
+    })
+  ),
+
+  obligation(
+    "moves the lease on with each write of a turn that goes on",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const tasks = yield* TaskTools
+      const user = yield* newUser
+      const turn = yield* claim(user, { idempotencyKey: key("k") })
+      const result: CallResult = { status: "success", result: "{}" }
+      const execute = Effect.succeed([result])
+      const folded = { tasks, calls: [{ _tag: "Known", result } as const] }
+      const stepAs = (work: StepWork, steps: number, lease: number) =>
+        Effect.flatMap(stepRequest(turn, { steps }), (asked) => repo.step(turn.claim, asked, work, lease))
+      const writes = [
+        (lease: number) => repo.pend(turn.claim, { steps: 0, pending: "{}", usage }, lease),
+        (lease: number) => stepAs({ execute }, 0, lease),
+        (lease: number) => stepAs({ execute, folded }, 1, lease),
+        (lease: number) => repo.renew([turn.claim], lease)
+      ]
+      for (const [i, write] of writes.entries()) {
+        const lease = 60_000 * (i + 1)
+        yield* write(lease)
+        const running = yield* begin(user, { idempotencyKey: key("k") }, { ...policy, leaseMillis: 600_000 })
+        Expect.isTagged(running, "Running")
+        Expect.isWithin(running.retryAfterMillis, [lease - 30_000, lease])
+      }
     })
   ),
 
@@ -994,6 +1131,30 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
   ),
 
   obligation(
+    "knows a turn under its own user alone",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const [user, other] = [yield* newUser, yield* newUser]
+      const turn = yield* claim(user)
+      const foreign = { ...turn, claim: { ...turn.claim, userId: other } }
+      const pending = { steps: 0, pending: "{}", usage }
+      assert.deepStrictEqual(yield* step(foreign), { _tag: "Lost" })
+      assert.deepStrictEqual(yield* toolStep(foreign, [["add_task", { title: "Milk" }]]), { _tag: "Lost" })
+      assert.deepStrictEqual(yield* repo.pend(foreign.claim, pending, policy.leaseMillis), { _tag: "Lost" })
+      assert.deepStrictEqual(yield* complete(foreign), { _tag: "Lost" })
+      assert.deepStrictEqual(yield* fail(foreign, true), { _tag: "Lost" })
+      assert.deepStrictEqual(yield* repo.renew([foreign.claim], policy.leaseMillis), [turn.claim.turnId])
+      assert.deepStrictEqual(yield* repo.settled([foreign.claim], policy.leaseMillis), [turn.claim.turnId])
+      yield* repo.handBack([foreign.claim])
+      assert.deepStrictEqual(yield* repo.takeUp(foreign.claim, yield* holder, policy), { _tag: "Gone" })
+      assert.deepStrictEqual([yield* titles(user), yield* titles(other)], [[], []])
+      const stored = yield* repo.turn(user, turn.claim.turnId)
+      assert.deepStrictEqual([stored.status, stored.attempt, stored.usage], ["running", 1, noUsage])
+      assert.deepStrictEqual(yield* repo.renew([turn.claim], policy.leaseMillis), [])
+    })
+  ),
+
+  obligation(
     "renews leases, and names the claims that are over",
     Effect.gen(function* () {
       const repo = yield* ConversationRepo
@@ -1036,6 +1197,58 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
   ),
 
   obligation(
+    "gives a claim up once, however often it is handed back",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const user = yield* newUser
+      const turn = yield* claim(user)
+      yield* repo.handBack([turn.claim])
+      yield* repo.handBack([turn.claim])
+      // It has its three attempts still, and no more.
+      for (let attempt = 1; attempt <= 3; attempt++) {
+        assert.strictEqual((yield* repo.takeUp(turn.claim, yield* holder, policy))._tag, "Claimed")
+        yield* repo.handBack([turn.claim])
+        assert.strictEqual((yield* repo.takeUp(turn.claim, yield* holder, policy))._tag, "Running")
+        yield* repo.expireLeases
+      }
+      assert.strictEqual((yield* repo.takeUp(turn.claim, yield* holder, policy))._tag, "Failed")
+    })
+  ),
+
+  obligation(
+    "tells those of the turns that nobody holds",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const user = yield* newUser
+      const settled = (turns: ReadonlyArray<ClaimedTurn>) =>
+        repo.settled(
+          turns.map((turn) => turn.claim),
+          policy.leaseMillis
+        )
+      const turns = yield* Effect.replicateEffect(claim(user), 6)
+      const [held, late, completed, stopped, failed, deleted] = turns
+      for (const turn of [held, late, completed, stopped, failed, deleted]) Expect.isThere(turn)
+      assert.deepStrictEqual(yield* settled(turns), [])
+      assert.deepStrictEqual(yield* settled([]), [])
+      yield* repo.expireLeases
+      yield* repo.renew(
+        turns.filter((turn) => turn !== late).map((turn) => turn.claim),
+        policy.leaseMillis
+      )
+      for (const turn of turns) {
+        if (turn === completed) yield* complete(turn)
+        if (turn === stopped) yield* complete(turn, "", "{}", { stopped: true })
+        if (turn === failed) yield* fail(turn, true)
+        if (turn === deleted) yield* repo.remove(user, turn.claim.conversationId)
+      }
+      Expect.hasAll(
+        yield* settled(turns),
+        turns.filter((turn) => turn !== held).map((turn) => turn.claim.turnId)
+      )
+    })
+  ),
+
+  obligation(
     "lists abandoned turns, no more than asked for",
     Effect.gen(function* () {
       const repo = yield* ConversationRepo
@@ -1051,6 +1264,25 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
         turns.map((turn) => turn.claim.turnId)
       )
       assert.strictEqual((yield* repo.abandoned(2, policy.leaseMillis)).length, 2)
+    })
+  ),
+
+  obligation(
+    "lists those abandoned turns first that have waited longest",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const user = yield* newUser
+      const abandoned = Effect.map(repo.abandoned(1000, policy.leaseMillis), (refs) =>
+        refs.filter((ref) => ref.userId === user).map((ref) => ref.turnId)
+      )
+      // One after the other, and the first one's lease is the last to end.
+      const begun = yield* Effect.forEach([200, 100, 1], (leaseMillis) => begin(user, {}, { ...policy, leaseMillis }))
+      const ids = begun.flatMap((outcome) => (outcome._tag === "Claimed" ? [outcome.turn.claim.turnId] : []))
+      yield* until(
+        "three leases are over",
+        Effect.map(abandoned, ({ length }) => length === 3)
+      )
+      assert.deepStrictEqual(yield* abandoned, ids.toReversed())
     })
   ),
 
@@ -1178,6 +1410,11 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       yield* claim(other)
       const turns = yield* Effect.all(Array.from({ length: 5 }, () => claim(user)))
       yield* Effect.forEach(turns, (turn) => complete(turn))
+      for (const i of [2, 0, 4, 1, 3]) {
+        const turn = turns[i]
+        Expect.isThere(turn)
+        yield* touch(turn)
+      }
       const seen: Array<string> = []
       let after: Parameters<typeof repo.list>[1]["after"] = Option.none()
       for (let pages = 0; pages < 3; pages++) {
@@ -1194,6 +1431,14 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       assert.strictEqual(new Set(seen).size, 5)
       assert.deepStrictEqual(yield* repo.list(user, { limit: 2, after }), { items: [], hasMore: false })
       const order = (yield* repo.list(user, { limit: 10, after: Option.none() })).items
+      assert.deepStrictEqual(
+        order.map((item) => item.id),
+        [3, 1, 4, 0, 2].map((i) => turns[i]?.claim.conversationId)
+      )
+      assert.deepStrictEqual(
+        seen,
+        order.map((item) => item.id)
+      )
       const times = order.map((item) => DateTime.toEpochMillis(item.updatedAt))
       assert.deepStrictEqual(
         times,
@@ -1281,6 +1526,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       const completed = yield* repo.turn(user, newer.claim.turnId)
       assert.strictEqual(completed.status, "completed")
       assert.strictEqual(completed.toldFrom, 9)
+      assert.deepStrictEqual(completed.usage, usage)
       assert.strictEqual(completed.retryable, false)
       const stored = yield* complete(newer)
       assert.strictEqual(stored._tag === "Completed" && stored.body, completed.body)

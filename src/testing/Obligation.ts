@@ -8,7 +8,7 @@ export interface Obligation<out Port> {
   readonly name: string
   /**
    * Tries the adapter in the context, on users of its own, so that many may share one store. Fails with `ObligationBroken` where
-   * the adapter does otherwise, whatever it does: fails, dies or answers wrongly.
+   * the adapter does otherwise, whatever it does: fails, dies or answers wrongly. It wants the real clock.
    */
   readonly check: Effect.Effect<void, ObligationBroken, Port>
 }
@@ -17,22 +17,11 @@ export interface Obligation<out Port> {
 export class ObligationBroken extends Schema.TaggedError<ObligationBroken>()("ObligationBroken", {
   port: Schema.String,
   obligation: Schema.String,
-  /** What was seen instead; of Node's `AssertionError` where something was expected that did not come. */
+  /** The port, the obligation, and what was seen instead. */
+  message: Schema.String,
+  /** What the adapter failed with or died of; Node's `AssertionError` where something was expected that did not come. */
   cause: Schema.Defect()
-}) {
-  override get message() {
-    return `${this.port}, "${this.obligation}": ${reasonOf(this.cause)}`
-  }
-}
-
-const reasonOf = (cause: unknown): string =>
-  cause instanceof Error
-    ? cause.name === "AssertionError"
-      ? cause.message
-      : cause.message === ""
-        ? cause.name
-        : `${cause.name}: ${cause.message}`
-    : String(cause)
+}) {}
 
 /** Makes obligations of a port: whatever their checks fail with or die of breaks them. */
 export const obligationsOf =
@@ -40,9 +29,16 @@ export const obligationsOf =
   <E, R>(name: string, check: Effect.Effect<void, E, R>): Obligation<R> => ({
     port,
     name,
-    check: Effect.catchCause(check, (cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.interrupt
-        : Effect.fail(new ObligationBroken({ port, obligation: name, cause: Cause.squash(cause) }))
-    )
+    check: Effect.catchCause(check, (failed) => {
+      if (Cause.hasInterruptsOnly(failed)) return Effect.interrupt
+      const cause = Cause.squash(failed)
+      const message = `${port}, "${name}": ${reasonOf(cause)}`
+      return Effect.fail(new ObligationBroken({ port, obligation: name, message, cause }))
+    })
   })
+
+const reasonOf = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause)
+  if (cause.name === "AssertionError") return cause.message
+  return cause.message === "" ? cause.name : `${cause.name}: ${cause.message}`
+}
