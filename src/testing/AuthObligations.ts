@@ -1,7 +1,9 @@
 import assert from "node:assert/strict"
 import { Effect, Redacted } from "effect"
+import { InvalidToken } from "../domain/model/Errors.ts"
 import type { User } from "../domain/model/User.ts"
 import { Auth } from "../ports/Auth.ts"
+import * as Expect from "./Expect.ts"
 import { type Obligation, obligationsOf } from "./Obligation.ts"
 
 /** Strings that no adapter may take for a token, nor stumble over. */
@@ -25,16 +27,21 @@ const nonsense = [
 
 const obligation = obligationsOf("Auth")
 
-/** Two tokens that are good, and whose they are. */
-export type Users = readonly [readonly [token: string, user: User], readonly [token: string, user: User]]
+/** Tokens that an adapter is tried with. */
+export interface Tokens {
+  /** Two that are good, and whose they are. */
+  readonly users: readonly [readonly [token: string, user: User], readonly [token: string, user: User]]
+  /** Others that are not, though they look as if they were: expired, revoked, forged. */
+  readonly refused?: ReadonlyArray<string>
+}
 
-/** What every adapter of `Auth` must do, given two tokens and whose they are. */
-export const obligations = (tokens: Users): ReadonlyArray<Obligation<Auth>> => [
+/** What every adapter of `Auth` must do. */
+export const obligations = ({ refused = [], users }: Tokens): ReadonlyArray<Obligation<Auth>> => [
   obligation(
     "knows whose a token is",
     Effect.gen(function* () {
       const auth = yield* Auth
-      for (const [token, user] of tokens) {
+      for (const [token, user] of users) {
         assert.deepStrictEqual(yield* auth.authenticate(Redacted.make(token)), user)
       }
     })
@@ -44,12 +51,24 @@ export const obligations = (tokens: Users): ReadonlyArray<Obligation<Auth>> => [
     "refuses whatever else is sent, and all of it alike",
     Effect.gen(function* () {
       const auth = yield* Auth
-      const [[token]] = tokens
+      const [[token]] = users
       const near = [token.slice(0, -1), `${token}x`, token.toUpperCase(), ` ${token}`, `${token}\0`]
-      for (const sent of [...nonsense, ...near]) {
-        const error = yield* Effect.flip(auth.authenticate(Redacted.make(sent)))
-        assert.strictEqual(error._tag, "InvalidToken", JSON.stringify(sent.slice(0, 50)))
+      for (const sent of [...nonsense, ...near, ...refused]) {
+        const error = yield* Expect.failureOf(auth.authenticate(Redacted.make(sent)))
+        assert.deepStrictEqual(error, new InvalidToken(), JSON.stringify(sent.slice(0, 50)))
       }
+    })
+  )
+]
+
+/** What every adapter must do when nobody can tell whose tokens are, given one that is good. */
+export const outOfReach = (token: string): ReadonlyArray<Obligation<Auth>> => [
+  obligation(
+    "fails with AuthUnavailable while nobody can tell whose a token is",
+    Effect.gen(function* () {
+      const auth = yield* Auth
+      const error = yield* Expect.failureOf(auth.authenticate(Redacted.make(token)))
+      assert.strictEqual(error._tag, "AuthUnavailable")
     })
   )
 ]

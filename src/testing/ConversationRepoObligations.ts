@@ -172,16 +172,6 @@ const messagesOf = Effect.fnUntraced(function* (turn: ClaimedTurn) {
   return page.items
 })
 
-/** Waits until something holds, for seconds at most: leases end by the store's own clock. */
-const until = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
-  Effect.gen(function* () {
-    for (let i = 0; i < 1000; i++) {
-      if (yield* holds) return
-      yield* Effect.sleep("5 millis")
-    }
-    assert.fail(`${what}: that was expected, and has not come`)
-  })
-
 /** Talks in a conversation until it is the most recently active one by the store's clock, which has only so fine a tick. */
 const touch = Effect.fnUntraced(function* (turn: ClaimedTurn) {
   const repo = yield* ConversationRepo
@@ -586,7 +576,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
   ),
 
   obligation(
-    "takes up a failed turn by its key while it is the last one, and starts its attempts again",
+    "takes up a failed turn by its key while it is the last one",
     Effect.gen(function* () {
       const repo = yield* ConversationRepo
       const user = yield* newUser
@@ -614,6 +604,26 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
           ["running", null]
         ]
       )
+    })
+  ),
+
+  obligation(
+    "gives a failed turn that is taken up by its key all of its attempts again",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const user = yield* newUser
+      let turn = yield* claim(user, { idempotencyKey: key("k") })
+      const takeUp = Effect.gen(function* () {
+        yield* repo.expireLeases
+        const taken = yield* repo.takeUp(turn.claim, yield* holder, policy)
+        Expect.isTagged(taken, "Claimed")
+        return taken.turn
+      })
+      for (let again = 0; again < 2; again++) {
+        for (let attempt = 2; attempt <= 3; attempt++) turn = yield* takeUp
+        assert.strictEqual((yield* fail(turn, true))._tag, "Failed")
+        turn = yield* claim(user, { idempotencyKey: key("k") })
+      }
     })
   ),
 
@@ -862,7 +872,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       const turn = yield* claim(user)
       const broken = new StorageUnavailable({ operation: "test" })
       const failing = Effect.andThen(Effect.provideService(addMilk(user), TaskTools, tools), Effect.fail(broken))
-      const error = yield* Effect.flip(
+      const error = yield* Expect.failureOf(
         repo.step(turn.claim, yield* stepRequest(turn), { execute: failing }, policy.leaseMillis)
       )
       assert.strictEqual(error, broken)
@@ -1278,7 +1288,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       // One after the other, and the first one's lease is the last to end.
       const begun = yield* Effect.forEach([200, 100, 1], (leaseMillis) => begin(user, {}, { ...policy, leaseMillis }))
       const ids = begun.flatMap((outcome) => (outcome._tag === "Claimed" ? [outcome.turn.claim.turnId] : []))
-      yield* until(
+      yield* Expect.eventually(
         "three leases are over",
         Effect.map(abandoned, ({ length }) => length === 3)
       )
@@ -1304,7 +1314,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
         Effect.asVoid(messagesOf(turn))
       ]
       for (const effect of gone) {
-        const error = yield* Effect.flip(effect)
+        const error = yield* Expect.failureOf(effect)
         assert.strictEqual(error._tag, "ConversationNotFound")
       }
       assert.deepStrictEqual(yield* step(running), { _tag: "Lost" })
@@ -1385,9 +1395,9 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       // With its conversation a turn is there, and without it there is none.
       const checkWhole = Effect.fnUntraced(function* (turn: ClaimedTurn, there: boolean) {
         const ended = yield* complete({ ...turn, steps: 1 })
-        assert.ok(there || ended._tag === "Lost")
+        assert.strictEqual(ended._tag, there ? "Completed" : "Lost")
         const messages = there ? yield* messagesOf(turn) : []
-        assert.strictEqual(messages.length, there ? (ended._tag === "Completed" ? 2 : 1) : 0)
+        assert.strictEqual(messages.length, there ? 2 : 0)
       })
       for (let round = 0; round < 10; round++) {
         const [turns] = yield* Effect.all([beginThree, repo.eraseUser(user)], { concurrency: "unbounded" })
@@ -1463,7 +1473,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
         repo.remove(other, conversationId),
         Effect.asVoid(repo.messages(other, conversationId, { limit: 1, order: "asc", after: Option.none() }))
       ]) {
-        assert.strictEqual((yield* Effect.flip(effect))._tag, "ConversationNotFound")
+        assert.strictEqual((yield* Expect.failureOf(effect))._tag, "ConversationNotFound")
       }
       assert.strictEqual((yield* repo.get(user, conversationId)).title, "Groceries")
     })
@@ -1535,10 +1545,10 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
         [other, turnId],
         [user, unknown]
       ] as const) {
-        assert.deepStrictEqual(yield* Effect.flip(repo.turn(asker, id)), new TurnNotFound({ turnId: id }))
+        assert.deepStrictEqual(yield* Expect.failureOf(repo.turn(asker, id)), new TurnNotFound({ turnId: id }))
       }
       yield* repo.remove(user, conversationId)
-      assert.strictEqual((yield* Effect.flip(repo.turn(user, turnId)))._tag, "TurnNotFound")
+      assert.strictEqual((yield* Expect.failureOf(repo.turn(user, turnId)))._tag, "TurnNotFound")
     })
   ),
 
@@ -1713,5 +1723,52 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
   obligation(
     "is ready",
     Effect.flatMap(ConversationRepo, (repo) => repo.check)
+  )
+]
+
+/** What every adapter must do whose store is out of reach. */
+export const outOfReach: ReadonlyArray<Obligation<ConversationRepo>> = [
+  obligation(
+    "fails with StorageUnavailable, whatever is asked, while the store is out of reach",
+    Effect.gen(function* () {
+      const repo = yield* ConversationRepo
+      const userId = yield* newUser
+      const asked = yield* request(userId)
+      const conversationId = asked.newConversationId
+      const turn = { userId, conversationId, turnId: asked.turnId }
+      const claim = { ...turn, fence: 1 }
+      const lease = policy.leaseMillis
+      const page = { limit: 10, after: Option.none() }
+      const work = { execute: Effect.succeed([]) }
+      const told = { from: 0, text: "Hi", calls: [] }
+      const end = { steps: 0, messageId: asked.messageId, content: "Hi", response: "{}", usage, toldFrom: 0 }
+      const step = { steps: 0, content: "", usage, calls: [], toldFrom: 0 }
+      yield* Expect.allUnavailable({
+        begin: repo.begin(asked, policy),
+        takeUp: repo.takeUp(turn, asked.holder, policy),
+        step: repo.step(claim, step, work, lease),
+        pend: repo.pend(claim, { steps: 0, pending: "{}", usage }, lease),
+        atomically: repo.atomically(userId, Effect.void),
+        complete: repo.complete(claim, { ...end, stopped: false }),
+        fail: repo.fail(claim, { steps: 0, failure: { code: "model_failed" }, retryable: true, usage }),
+        renew: repo.renew([claim], lease),
+        handBack: repo.handBack([claim]),
+        settled: repo.settled([turn], lease),
+        abandoned: repo.abandoned(10, lease),
+        expireLeases: repo.expireLeases,
+        watch: repo.watch([{ ...turn, stop: false }], 1000),
+        watched: repo.watched,
+        tell: repo.tell([{ claim, steps: 0, told }]),
+        sweep: repo.sweep(0),
+        list: repo.list(userId, page),
+        get: repo.get(userId, conversationId),
+        rename: repo.rename(userId, conversationId, "x"),
+        remove: repo.remove(userId, conversationId),
+        messages: repo.messages(userId, conversationId, { ...page, order: "asc" }),
+        turn: repo.turn(userId, asked.turnId),
+        eraseUser: repo.eraseUser(userId),
+        check: repo.check
+      } satisfies Record<keyof typeof repo, unknown>)
+    })
   )
 ]

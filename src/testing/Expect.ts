@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { inspect, isDeepStrictEqual } from "node:util"
+import { Cause, Effect, Exit, Option } from "effect"
 
 /** That a value of a union is the one of this tag. */
 export function isTagged<A extends { readonly _tag: string }, Tag extends A["_tag"]>(
@@ -32,3 +33,42 @@ export const includes = <A>(list: ReadonlyArray<A>, expected: A): void =>
     list.some((one) => isDeepStrictEqual(one, expected)),
     `${inspect(expected)} was expected among ${inspect(list)}`
   )
+
+/** That something comes to hold, within seconds: what a store or a provider does by itself, by its own clock. */
+export const eventually = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
+  Effect.gen(function* () {
+    for (let i = 0; i < 1000; i++) {
+      if (yield* holds) return
+      yield* Effect.sleep("5 millis")
+    }
+    assert.fail(`${what}: that was expected, and has not come`)
+  })
+
+/** What may go wrong with an operation of a store. */
+interface Tagged {
+  readonly _tag: string
+}
+
+/** What an effect fails with, if it does. */
+export const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<E, never, R> =>
+  Effect.map(Effect.result(effect), (result) =>
+    result._tag === "Failure"
+      ? result.failure
+      : assert.fail(`a failure was expected, and came ${inspect(result.success)}`)
+  )
+
+/** That each of these operations fails as one does whose store is out of reach. */
+export const allUnavailable = Effect.fnUntraced(function* (
+  operations: Readonly<Record<string, Effect.Effect<unknown, Tagged>>>
+) {
+  for (const [name, operation] of Object.entries(operations)) {
+    const exit = yield* Effect.exit(Effect.asVoid(operation))
+    const failure = Option.getOrUndefined(Exit.findErrorOption(exit))
+    const came = exit._tag === "Success" ? "an answer" : Cause.pretty(exit.cause)
+    assert.strictEqual(
+      failure?._tag,
+      "StorageUnavailable",
+      `StorageUnavailable was expected of ${name}, and came ${came}`
+    )
+  }
+})

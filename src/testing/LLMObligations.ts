@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { Effect } from "effect"
+import { Context, Effect, Fiber } from "effect"
 import { type Completion, LLM, type Prompt, type PromptMessage, type ToolDefinition } from "../ports/LLM.ts"
 import * as Expect from "./Expect.ts"
 import { type Obligation, obligationsOf } from "./Obligation.ts"
@@ -74,6 +74,7 @@ export const obligations: ReadonlyArray<Obligation<LLM>> = [
   obligation(
     "talks, and remembers nothing but what the prompt says",
     Effect.gen(function* () {
+      fits(yield* complete(user("Add milk to my list")))
       const said = yield* complete(user("Thanks!"))
       fits(said)
       assert.deepStrictEqual(said.toolCalls, [])
@@ -87,10 +88,81 @@ export const obligations: ReadonlyArray<Obligation<LLM>> = [
   ),
 
   obligation(
-    "answers many at once",
+    "tells of its text, piece by piece, just what it says",
     Effect.gen(function* () {
-      const answers = yield* Effect.replicateEffect(complete(user("Thanks!")), 20, { concurrency: "unbounded" })
-      for (const answer of answers) fits(answer)
+      const llm = yield* LLM
+      for (const text of ["Thanks!", "Add milk to my list"]) {
+        const told: Array<string> = []
+        const said = yield* llm.complete(prompt(user(text)), (piece) => void told.push(piece))
+        fits(said)
+        // It may tell nothing, or only a beginning.
+        const begun = said.text.slice(0, told.join("").length)
+        assert.strictEqual(told.join(""), begun)
+      }
+    })
+  ),
+
+  obligation(
+    "answers many at once, each by its own prompt",
+    Effect.gen(function* () {
+      const texts = Array.from({ length: 20 }, (_, i) => (i % 4 === 0 ? "Add milk to my list" : "Thanks!"))
+      const answers = yield* Effect.forEach(texts, (text) => complete(user(text)), { concurrency: "unbounded" })
+      for (const [i, answer] of answers.entries()) {
+        fits(answer)
+        assert.strictEqual(answer.toolCalls.length > 0, i % 4 === 0, `of prompt ${i}: ${answer.text}`)
+      }
+    })
+  )
+]
+
+/** What the provider behind an adapter has seen: for obligations that no answer tells of. */
+export class Provider extends Context.Service<
+  Provider,
+  {
+    /** How many requests have arrived, since it is there. */
+    readonly asked: Effect.Effect<number>
+    /** How many of them somebody still waits for. */
+    readonly waiting: Effect.Effect<number>
+  }
+>()("turnkeeper/testing/LLMObligations/Provider") {}
+
+/** What every adapter must do whose provider fails each request, as often as it is asked. */
+export const whenItFails: ReadonlyArray<Obligation<LLM | Provider>> = [
+  obligation(
+    "fails with ModelFailed when its provider does, for a reason of the provider's",
+    Effect.gen(function* () {
+      const { reason } = yield* Expect.failureOf(complete(user("Thanks!")))
+      assert.notStrictEqual(reason, "unavailable", "that it was not asked at all is the domain's to say")
+    })
+  ),
+
+  obligation(
+    "asks once, and leaves it to the domain to try again",
+    Effect.gen(function* () {
+      const provider = yield* Provider
+      const before = yield* provider.asked
+      yield* Effect.exit(complete(user("Thanks!")))
+      assert.strictEqual((yield* provider.asked) - before, 1)
+    })
+  )
+]
+
+/** What every adapter must do whose provider takes a request, and then says nothing. */
+export const whenItHangs: ReadonlyArray<Obligation<LLM | Provider>> = [
+  obligation(
+    "ends the request when nobody waits for the answer any more",
+    Effect.gen(function* () {
+      const provider = yield* Provider
+      const asking = yield* Effect.forkChild(complete(user("Thanks!")))
+      yield* Expect.eventually(
+        "a request is waited for",
+        Effect.map(provider.waiting, (waiting) => waiting === 1)
+      )
+      yield* Fiber.interrupt(asking)
+      yield* Expect.eventually(
+        "no request is waited for",
+        Effect.map(provider.waiting, (waiting) => waiting === 0)
+      )
     })
   )
 ]

@@ -1,3 +1,4 @@
+import { inspect } from "node:util"
 import { Cause, Effect, Schema } from "effect"
 
 /** Something that a port asks of whoever implements it, and how it is found out whether an adapter does that. */
@@ -38,7 +39,8 @@ export const obligationsOf =
   })
 
 const reasonOf = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return String(cause)
+  if (!(cause instanceof Error)) return inspect(cause)
   if (cause.name === "AssertionError") return cause.message
-  return cause.message === "" ? cause.name : `${cause.name}: ${cause.message}`
+  // An error of a port says what it is by its fields.
+  return cause.message === "" ? inspect({ ...cause }) : `${cause.name}: ${cause.message}`
 }

@@ -84,10 +84,10 @@ export const obligations: ReadonlyArray<Obligation<TaskTools>> = [
       )
       // A completed task is one as well; room is made by deleting.
       yield* tasks.complete(user, makeTaskId.make(1))
-      assert.strictEqual((yield* Effect.flip(add))._tag, "TooManyTasks")
+      assert.strictEqual((yield* Expect.failureOf(add))._tag, "TooManyTasks")
       yield* tasks.remove(user, makeTaskId.make(3))
       assert.strictEqual((yield* add).id, 6)
-      assert.strictEqual((yield* Effect.flip(add))._tag, "TooManyTasks")
+      assert.strictEqual((yield* Expect.failureOf(add))._tag, "TooManyTasks")
       assert.strictEqual((yield* tasks.add(yield* newUser, { title: "Milk", description: null }, 5)).id, 1)
       assert.strictEqual((yield* tasks.add(user, { title: "Milk", description: null }, null)).id, 7)
     })
@@ -173,12 +173,32 @@ export const obligations: ReadonlyArray<Obligation<TaskTools>> = [
           tasks.update(user, id, { title: "Mine" }),
           tasks.remove(user, id)
         ]) {
-          const error = yield* Effect.flip(effect)
+          const error = yield* Expect.failureOf(effect)
           Expect.isTagged(error, "TaskNotFound")
           assert.strictEqual(error.taskId, id)
         }
       }
       assert.deepStrictEqual(yield* tasks.get(other, foreign.id), foreign)
+    })
+  )
+]
+
+/** What every adapter must do whose store is out of reach. */
+export const outOfReach: ReadonlyArray<Obligation<TaskTools>> = [
+  obligation(
+    "fails with StorageUnavailable, whatever is asked, while the store is out of reach",
+    Effect.gen(function* () {
+      const tasks = yield* TaskTools
+      const user = yield* newUser
+      const id = makeTaskId.make(1)
+      yield* Expect.allUnavailable({
+        add: tasks.add(user, { title: "Milk", description: null }, null),
+        list: tasks.list(user, all),
+        get: tasks.get(user, id),
+        complete: tasks.complete(user, id),
+        update: tasks.update(user, id, { title: "Bread" }),
+        remove: tasks.remove(user, id)
+      } satisfies Record<keyof typeof tasks, unknown>)
     })
   )
 ]

@@ -40,10 +40,14 @@ AuthContract.suite(
       return JwtAuth.layer({ jwksUrl: keys.url, issuer, audience })
     })
   ),
-  [
-    [await sign(key), { id: UserId.make("ada"), name: "Ada" }],
-    [await sign(rsa, { sub: "Bob_1-x", name: undefined }), { id: UserId.make("Bob_1-x"), name: "" }]
-  ]
+  {
+    users: [
+      [await sign(key), { id: UserId.make("ada"), name: "Ada" }],
+      [await sign(rsa, { sub: "Bob_1-x", name: undefined }), { id: UserId.make("Bob_1-x"), name: "" }]
+    ],
+    refused: [await sign(other), await sign(key, { exp: nowSeconds() - 3600 })],
+    unreachable: JwtAuth.layer({ jwksUrl: new URL("http://127.0.0.1:1/jwks"), issuer, audience })
+  }
 )
 
 describe("JWTs", () => {

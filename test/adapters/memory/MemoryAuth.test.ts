@@ -13,8 +13,10 @@ AuthContract.suite(
       ["bob-token", bob]
     ])
   ),
-  [
-    ["ada-token", ada],
-    ["bob-token", bob]
-  ]
+  {
+    users: [
+      ["ada-token", ada],
+      ["bob-token", bob]
+    ]
+  }
 )

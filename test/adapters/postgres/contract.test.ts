@@ -1,15 +1,22 @@
 import { Layer } from "effect"
+import * as PgConversationRepo from "../../../src/adapters/postgres/PgConversationRepo.ts"
+import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
 import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
 import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
-import { postgres, repositories } from "../../support/database.ts"
+import * as TurnNewsContract from "../../../src/testing/TurnNewsContract.ts"
+import { databaseOptions, postgres, repositories } from "../../support/database.ts"
 
 // As behind PgBouncer in transaction mode; and on one connection, where whatever blocks would block all.
 const bare = repositories.pipe(Layer.provide(postgres(18, { prepare: false, connections: 1 })))
 ConversationRepoContract.suite("PostgreSQL 18, unprepared, one connection", bare)
 TaskToolsContract.suite("PostgreSQL 18, unprepared, one connection", bare)
 
+const nowhere = repositories.pipe(Layer.provide(PgDatabase.layer(databaseOptions("postgres://postgres@127.0.0.1:1/x"))))
+
 for (const version of [15, 18] as const) {
   const adapters = repositories.pipe(Layer.provide(postgres(version)))
-  ConversationRepoContract.suite(`PostgreSQL ${version}`, adapters)
-  TaskToolsContract.suite(`PostgreSQL ${version}`, adapters)
+  ConversationRepoContract.suite(`PostgreSQL ${version}`, adapters, { unreachable: nowhere })
+  TaskToolsContract.suite(`PostgreSQL ${version}`, adapters, { unreachable: nowhere })
 }
+
+TurnNewsContract.suite("PostgreSQL 18", PgConversationRepo.layer.pipe(Layer.provideMerge(postgres(18))))
