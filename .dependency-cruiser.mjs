@@ -66,14 +66,14 @@ export default {
       comment: "The contract kit judges adapters, whichever they are, and so imports none.",
       severity: "error",
       from: { path: "^src/testing/" },
-      to: { path: "^src/", pathNot: "^src/(testing|domain|ports|adapters/memory)/" }
+      to: { path: "^src/", pathNot: "^src/(testing|domain|ports)/" }
     },
     {
       name: "only-contracts-know-the-test-runner",
       comment: "Obligations, the simulation and fakes serve any other runner as well.",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/(testing/\\w*Contract[.]ts$|entry/testing[.]ts$)" },
-      to: { path: ["^node_modules/(vitest|@effect/vitest)/", "^src/testing/\\w*Contract[.]ts$"] }
+      from: { path: "^src/", pathNot: "^src/(testing/\\w*(Contract|Suite)[.]ts$|entry/testing[.]ts$)" },
+      to: { path: ["^node_modules/(vitest|@effect/vitest)/", "^src/testing/\\w*(Contract|Suite)[.]ts$"] }
     },
     {
       name: "testing-is-for-tests",
