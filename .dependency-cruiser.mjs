@@ -52,8 +52,35 @@ export default {
       name: "an-entry-opens-one-adapter",
       comment: "Whoever imports an adapter gets nothing of another.",
       severity: "error",
-      from: { path: "^src/entry/([^/.]+)", pathNot: "^src/entry/index[.]" },
+      from: { path: "^src/entry/([^/.]+)", pathNot: "^src/entry/(index|testing)[./]" },
       to: { pathNot: "^src/adapters/$1/" }
+    },
+    {
+      name: "the-testing-entry-opens-testing",
+      severity: "error",
+      from: { path: "^src/entry/testing[./]" },
+      to: { pathNot: "^src/testing/" }
+    },
+    {
+      name: "testing-knows-the-domain",
+      comment: "The contract kit judges adapters, whichever they are, and so imports none.",
+      severity: "error",
+      from: { path: "^src/testing/" },
+      to: { path: "^src/", pathNot: "^src/(testing|domain|ports)/" }
+    },
+    {
+      name: "only-contracts-know-the-test-runner",
+      comment: "Obligations, the simulation and fakes serve any other runner as well.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(testing/\\w*(Contract|Suite)[.]ts$|entry/testing[.]ts$)" },
+      to: { path: ["^node_modules/(vitest|@effect/vitest)/", "^src/testing/\\w*(Contract|Suite)[.]ts$"] }
+    },
+    {
+      name: "testing-is-for-tests",
+      comment: "Nothing of the product needs what judges it.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(testing/|entry/testing[./])" },
+      to: { path: "^src/testing/" }
     },
     {
       name: "the-main-entry-opens-no-adapter",
@@ -70,9 +97,10 @@ export default {
     },
     {
       name: "no-other-layers",
-      comment: "src has app, domain, ports, entry and adapters/<technology>: a file beside them is under no rule.",
+      comment:
+        "src has app, domain, ports, entry, testing and adapters/<technology>: a file beside them is under no rule.",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/(app|domain|ports|entry|adapters/[^/]+)/" },
+      from: { path: "^src/", pathNot: "^src/(app|domain|ports|entry|testing|adapters/[^/]+)/" },
       to: {}
     },
     {

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Latch, Logger, Option, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import type { Chat, ChatError } from "../../src/domain/Chat.ts"
 import { failedNote } from "../../src/domain/History.ts"
 import { uuidV7 } from "../../src/domain/Ids.ts"
@@ -11,6 +10,7 @@ import { defaultSettings } from "../../src/domain/Settings.ts"
 import { leaseMillis, turnPolicy } from "../../src/domain/TurnPolicy.ts"
 import { type BeginRequest, ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { type Completion, ModelFailed } from "../../src/ports/LLM.ts"
+import { asks, type Line, says } from "../../src/testing/ScriptedModel.ts"
 import { ada, instance, message, replyOf, repositories, talk, tasksOfAda, until } from "../support/instance.ts"
 
 const policy = { ...turnPolicy(defaultSettings), turnsAtOnce: null }

@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { says } from "../../src/adapters/memory/ScriptedModel.ts"
 import { makeFarTurn } from "../../src/domain/FarTurn.ts"
 import { ConversationRepo, type Glance } from "../../src/ports/ConversationRepo.ts"
+import { says } from "../../src/testing/ScriptedModel.ts"
 import { ada, instance, message, replyOf, repositories } from "../support/instance.ts"
 
 it.effect("what was told while a turn ran is not taken for its reply", () =>

@@ -6,7 +6,7 @@ import { ToolCallId } from "../../src/domain/model/Conversation.ts"
 import { isStorable } from "../../src/domain/model/Text.ts"
 import type { History, StoredCall } from "../../src/ports/ConversationRepo.ts"
 import { LLM } from "../../src/ports/LLM.ts"
-import { invalidRequest } from "../support/model-server.ts"
+import { invalidRequest } from "../../src/testing/InvalidRequest.ts"
 
 const plenty: HistoryBudget = { tokens: 1_000_000, halved: false }
 

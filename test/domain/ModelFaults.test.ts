@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { type Completion, ModelFailed, type Prompt } from "../../src/ports/LLM.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
+import { asks, type Line, says } from "../../src/testing/ScriptedModel.ts"
 import { instance, message, replyOf, repositories, talk, tasksOfAda } from "../support/instance.ts"
 
 const eve = UserId.make("eve")

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
 import { TaskTitle } from "../../src/domain/model/Task.ts"
 import * as Tool from "../../src/domain/Tool.ts"
 import * as Tools from "../../src/domain/Tools.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
+import { asks, type Line, says } from "../../src/testing/ScriptedModel.ts"
 import { ada, instance as makeInstance, message, replyOf, repositories, tasksOfAda } from "../support/instance.ts"
 
 /** An instance with these tools beside the five, which does not wait at its end for what hangs. */

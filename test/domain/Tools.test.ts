@@ -3,7 +3,7 @@ import { Effect, Layer, Option } from "effect"
 import { UserId } from "../../src/domain/model/User.ts"
 import * as Tools from "../../src/domain/Tools.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
-import { adversarialCalls, foreignTitle } from "../support/adversary.ts"
+import { adversarialCalls, foreignTitle } from "../../src/testing/Adversary.ts"
 import { ada, repositories } from "../support/instance.ts"
 
 describe("Tools", () => {

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { asks, type Line, says } from "../../src/adapters/memory/ScriptedModel.ts"
 import type { ChatRequest } from "../../src/domain/Chat.ts"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { TurnId } from "../../src/domain/model/Conversation.ts"
@@ -10,6 +9,7 @@ import { UserId } from "../../src/domain/model/User.ts"
 import type { EventPlace, TurnEvent } from "../../src/domain/TurnEvents.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { ModelFailed } from "../../src/ports/LLM.ts"
+import { asks, type Line, says } from "../../src/testing/ScriptedModel.ts"
 import {
   ada,
   instance as makeInstance,

@@ -33,7 +33,9 @@ const allowed = new Map<string, Allowed>([
   ],
   ["turnkeeper/offline", { adapter: "offline", packages: ["fastest-levenshtein"] }],
   ["turnkeeper/better-auth", { adapter: "better-auth" }],
-  ["turnkeeper/jwt", { adapter: "jwt", packages: ["jose"] }]
+  ["turnkeeper/jwt", { adapter: "jwt", packages: ["jose"] }],
+  ["turnkeeper/testing", { packages: [] }],
+  ["turnkeeper/testing/core", {}]
 ])
 
 const unique = (values: Iterable<string>): Array<string> => [...new Set(values)].sort()

@@ -62,7 +62,7 @@ const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "a lease by the instance's clock",
-    file: "test/simulation/simulation.ts",
+    file: "src/testing/Simulation.ts",
     from: "const effect = Effect.provideService(port, Clock.Clock, world.clock)",
     to: "const effect = port"
   },

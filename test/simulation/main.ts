@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util"
 import { Console, Effect } from "effect"
-import { simulate } from "./simulation.ts"
+import * as Memory from "../../src/adapters/memory/Memory.ts"
+import { simulate } from "../../src/testing/Simulation.ts"
 
 /**
  * `npm run simulate -- --seeds N [--from N] [--first]`: simulates so many seeds, or until the first one fails, shows how
@@ -20,7 +21,7 @@ const failed: Array<number> = []
 
 const run = Effect.gen(function* () {
   for (let seed = from; seed < from + seeds && !(values.first && failed.length > 0); seed++) {
-    const outcome = yield* simulate(seed)
+    const outcome = yield* simulate({ seed, store: Memory.layer })
     for (const [what, count] of outcome.counts) counts.set(what, (counts.get(what) ?? 0) + count)
     if (outcome.violations.length > 0) {
       failed.push(seed)

@@ -3,8 +3,13 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
+import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
+import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
 import * as Postgres from "../../src/adapters/postgres/Postgres.ts"
+import { defaultSchema } from "../../src/adapters/postgres/Schema.ts"
+import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { TaskTools } from "../../src/ports/TaskTools.ts"
 import type { Version } from "./postgres.ts"
 
 /** The URL of a new, empty database on a PostgreSQL of the test run. */
@@ -42,3 +47,9 @@ export const postgres = (version: Version = 18, more: Partial<PgDatabase.Options
 
 /** The repositories on whatever database is given. */
 export const repositories = Postgres.layer()
+
+/** The same, which builds without asking the database for anything. */
+export const repositoriesUnasked = Layer.merge(
+  Layer.effect(ConversationRepo, PgConversationRepo.make(defaultSchema)),
+  Layer.effect(TaskTools, PgTaskTools.make(defaultSchema))
+)

@@ -1,8 +1,6 @@
 import { assert } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Schema, type Scope } from "effect"
 import * as Memory from "../../src/adapters/memory/Memory.ts"
-import * as Model from "../../src/adapters/memory/ScriptedModel.ts"
-import { type Line, ScriptedModel } from "../../src/adapters/memory/ScriptedModel.ts"
 import * as Chat from "../../src/domain/Chat.ts"
 import type { ConversationId } from "../../src/domain/model/Conversation.ts"
 import { IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
@@ -14,6 +12,8 @@ import * as Turnkeeper from "../../src/domain/Turnkeeper.ts"
 import * as Turns from "../../src/domain/Turns.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
+import * as Model from "../../src/testing/ScriptedModel.ts"
+import { type Line, ScriptedModel } from "../../src/testing/ScriptedModel.ts"
 
 export const ada: User = { id: UserId.make("ada"), name: "Ada" }
 

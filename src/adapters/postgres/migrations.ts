@@ -329,7 +329,8 @@ const functions = [
         select x.* into t from conversations c join turns x on x.user_id = c.user_id and x.id = c.last_turn_id
           where c.user_id = p_user and c.id = p_conversation;
         v_now := clock_timestamp();
-        if t.status = 'running' and t.id <> p_turn and lease_holds(t.lease_until, v_now, p_lease_ms)
+        if t.status = 'running' and t.id <> p_turn and t.holder <> p_holder
+          and lease_holds(t.lease_until, v_now, p_lease_ms)
           and (p_key is null or t.idempotency_key is distinct from p_key) then
           o.outcome := 'busy';
           o.retry_ms := ceil(extract(epoch from t.lease_until - v_now) * 1000);

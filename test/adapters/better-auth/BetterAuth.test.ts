@@ -5,9 +5,10 @@ import { Config, ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import * as BetterAuth from "../../../src/adapters/better-auth/BetterAuth.ts"
+import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
 import { type User, UserId } from "../../../src/domain/model/User.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
-import { authContract } from "../../contract/Auth.ts"
+import * as AuthContract from "../../../src/testing/AuthContract.ts"
 import { databaseOptions, freshDatabase, postgres } from "../../support/database.ts"
 
 const hex = /^[0-9a-f]{32}$/
@@ -43,14 +44,23 @@ const options: BetterAuth.Options = {
 const signing: BetterAuth.Options = { ...options, secret: Option.some(Redacted.make(secret)) }
 const auth = (options: BetterAuth.Options) => BetterAuth.layer(options).pipe(Layer.provide(database))
 
-authContract("Better Auth, raw tokens", auth(options), [
-  ["ada-token", ada],
-  ["bob-token", bob]
-])
-authContract("Better Auth, signed tokens", auth({ ...signing, requireSigned: true }), [
-  [`ada-token.${signature("ada-token")}`, ada],
-  [`bob-token.${encodeURIComponent(signature("bob-token"))}`, bob]
-])
+AuthContract.suite("Better Auth, raw tokens", auth(options), {
+  users: [
+    ["ada-token", ada],
+    ["bob-token", bob]
+  ],
+  refused: ["late-token", "odd-token"],
+  unreachable: BetterAuth.layer(options).pipe(
+    Layer.provide(PgDatabase.layer(databaseOptions("postgres://postgres@127.0.0.1:1/x")))
+  )
+})
+AuthContract.suite("Better Auth, signed tokens", auth({ ...signing, requireSigned: true }), {
+  users: [
+    [`ada-token.${signature("ada-token")}`, ada],
+    [`bob-token.${encodeURIComponent(signature("bob-token"))}`, bob]
+  ],
+  refused: ["ada-token", `late-token.${signature("late-token")}`, `ada-token.${signature("bob-token")}`]
+})
 
 const authenticate = Effect.fnUntraced(function* (options: BetterAuth.Options, token: string) {
   const result = yield* Effect.result(

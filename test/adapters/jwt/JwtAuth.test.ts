@@ -5,7 +5,7 @@ import { afterEach, vi } from "vitest"
 import * as JwtAuth from "../../../src/adapters/jwt/JwtAuth.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
-import { authContract } from "../../contract/Auth.ts"
+import * as AuthContract from "../../../src/testing/AuthContract.ts"
 import {
   audience,
   type Claims,
@@ -32,7 +32,7 @@ const authOf = (
   more: Partial<JwtAuth.Options> = {}
 ): Effect.Effect<Auth["Service"], never, Scope.Scope> => JwtAuth.make({ jwksUrl: keys.url, issuer, audience, ...more })
 
-authContract(
+AuthContract.suite(
   "JWTs",
   Layer.unwrap(
     Effect.gen(function* () {
@@ -40,10 +40,14 @@ authContract(
       return JwtAuth.layer({ jwksUrl: keys.url, issuer, audience })
     })
   ),
-  [
-    [await sign(key), { id: UserId.make("ada"), name: "Ada" }],
-    [await sign(rsa, { sub: "Bob_1-x", name: undefined }), { id: UserId.make("Bob_1-x"), name: "" }]
-  ]
+  {
+    users: [
+      [await sign(key), { id: UserId.make("ada"), name: "Ada" }],
+      [await sign(rsa, { sub: "Bob_1-x", name: undefined }), { id: UserId.make("Bob_1-x"), name: "" }]
+    ],
+    refused: [await sign(other), await sign(key, { exp: nowSeconds() - 3600 })],
+    unreachable: JwtAuth.layer({ jwksUrl: new URL("http://127.0.0.1:1/jwks"), issuer, audience })
+  }
 )
 
 describe("JWTs", () => {

@@ -1,6 +1,6 @@
 import * as Memory from "../../../src/adapters/memory/Memory.ts"
-import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
-import { taskToolsContract } from "../../contract/TaskTools.ts"
+import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
+import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
 
-conversationRepoContract("memory", Memory.layer)
-taskToolsContract("memory", Memory.layer)
+ConversationRepoContract.suite("memory", Memory.layer)
+TaskToolsContract.suite("memory", Memory.layer)

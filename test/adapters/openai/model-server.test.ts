@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Fiber } from "effect"
-import { invalidRequest, ModelServer, replies } from "../../support/model-server.ts"
+import { invalidRequest } from "../../../src/testing/InvalidRequest.ts"
+import { ModelServer, replies } from "../../support/model-server.ts"
 
 const onThisMachine = /^http:\/\/127\.0\.0\.1:\d+\/v1$/
 

@@ -1,10 +1,10 @@
 import { Layer } from "effect"
 import * as PgliteDatabase from "../../../src/adapters/pglite/PgliteDatabase.ts"
-import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
-import { taskToolsContract } from "../../contract/TaskTools.ts"
+import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
+import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
 import { repositories } from "../../support/database.ts"
 
 const adapters = repositories.pipe(Layer.provide(PgliteDatabase.layer()))
 
-conversationRepoContract("PGlite", adapters)
-taskToolsContract("PGlite", adapters)
+ConversationRepoContract.suite("PGlite", adapters)
+TaskToolsContract.suite("PGlite", adapters)

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, References, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
-import { asks, says } from "../../../src/adapters/memory/ScriptedModel.ts"
 import * as Tool from "../../../src/domain/Tool.ts"
 import * as Tools from "../../../src/domain/Tools.ts"
+import { asks, says } from "../../../src/testing/ScriptedModel.ts"
 import { postgres, repositories } from "../../support/database.ts"
 import { instance, message, replyOf, tasksOfAda } from "../../support/instance.ts"
 
@@ -53,6 +53,9 @@ const stepWith = <R>(own: Tool.Tool<R>) =>
     }
   })
 
+/** What a tool has failed by is in the log, for the operator. */
+const quietly = Effect.provideService(References.MinimumLogLevel, "None")
+
 const failed: Effect.Success<ReturnType<typeof stepWith>> = {
   message: "Done.",
   statuses: ["success", "error", "success"],
@@ -67,7 +70,7 @@ describe("a transactional tool on PostgreSQL", () => {
         Effect.andThen(sql`insert into rooms values ('blue')`, sql`select pg_sleep(60)`)
       )
       assert.deepStrictEqual(yield* stepWith(hang), failed)
-    }).pipe(Effect.provide(database), Effect.scoped)
+    }).pipe(Effect.provide(database), Effect.scoped, quietly)
   )
 
   it.live("that fails takes back what it did, and its turn goes on", () =>
@@ -76,14 +79,14 @@ describe("a transactional tool on PostgreSQL", () => {
         Effect.andThen(sql`insert into rooms values ('blue')`, sql`insert into rooms values ('blue')`)
       )
       assert.deepStrictEqual(yield* stepWith(fail), failed)
-    }).pipe(Effect.provide(database), Effect.scoped)
+    }).pipe(Effect.provide(database), Effect.scoped, quietly)
   )
 
   it.live("that breaks what is looked at no sooner than at the commit has failed too", () =>
     Effect.gen(function* () {
       const orphan = tool("orphan", (sql) => sql`insert into bookings values ('1', 'nowhere')`)
       assert.deepStrictEqual(yield* stepWith(orphan), failed)
-    }).pipe(Effect.provide(database), Effect.scoped)
+    }).pipe(Effect.provide(database), Effect.scoped, quietly)
   )
 
   it.live("may put off what is whole in the end, and so may the next one", () =>
@@ -107,6 +110,6 @@ describe("a transactional tool on PostgreSQL", () => {
         ],
         rooms: [{ name: "blue" }, { name: "red" }]
       })
-    }).pipe(Effect.provide(database), Effect.scoped)
+    }).pipe(Effect.provide(database), Effect.scoped, quietly)
   )
 })

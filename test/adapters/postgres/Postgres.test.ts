@@ -8,8 +8,8 @@ import { ConversationId, MessageId, TurnId } from "../../../src/domain/model/Con
 import { UserId } from "../../../src/domain/model/User.ts"
 import { ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
-import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
-import { taskToolsContract } from "../../contract/TaskTools.ts"
+import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
+import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
 import { freshDatabase } from "../../support/database.ts"
 
 /** A client as an application may have it: nothing of ours is on its path, and columns are renamed both ways. */
@@ -76,8 +76,8 @@ const policy = {
 }
 
 const stores = Postgres.layer({ schema: "Agents_2" }).pipe(Layer.provide(host))
-conversationRepoContract("a host's client, in a schema of its choice", stores)
-taskToolsContract("a host's client, in a schema of its choice", stores)
+ConversationRepoContract.suite("a host's client, in a schema of its choice", stores)
+TaskToolsContract.suite("a host's client, in a schema of its choice", stores)
 
 describe("in a database of the application", () => {
   it.live("two schemas do not see each other", () =>

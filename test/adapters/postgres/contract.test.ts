@@ -1,15 +1,23 @@
 import { Layer } from "effect"
-import { conversationRepoContract } from "../../contract/ConversationRepo.ts"
-import { taskToolsContract } from "../../contract/TaskTools.ts"
-import { postgres, repositories } from "../../support/database.ts"
+import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
+import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
+import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
+import * as TurnNewsContract from "../../../src/testing/TurnNewsContract.ts"
+import { databaseOptions, postgres, repositories, repositoriesUnasked } from "../../support/database.ts"
 
 // As behind PgBouncer in transaction mode; and on one connection, where whatever blocks would block all.
 const bare = repositories.pipe(Layer.provide(postgres(18, { prepare: false, connections: 1 })))
-conversationRepoContract("PostgreSQL 18, unprepared, one connection", bare)
-taskToolsContract("PostgreSQL 18, unprepared, one connection", bare)
+ConversationRepoContract.suite("PostgreSQL 18, unprepared, one connection", bare)
+TaskToolsContract.suite("PostgreSQL 18, unprepared, one connection", bare)
+
+const nowhere = repositoriesUnasked.pipe(
+  Layer.provide(PgDatabase.layer(databaseOptions("postgres://postgres@127.0.0.1:1/x")))
+)
 
 for (const version of [15, 18] as const) {
   const adapters = repositories.pipe(Layer.provide(postgres(version)))
-  conversationRepoContract(`PostgreSQL ${version}`, adapters)
-  taskToolsContract(`PostgreSQL ${version}`, adapters)
+  ConversationRepoContract.suite(`PostgreSQL ${version}`, adapters, { unreachable: nowhere })
+  TaskToolsContract.suite(`PostgreSQL ${version}`, adapters, { unreachable: nowhere })
 }
+
+TurnNewsContract.suite("PostgreSQL 18", repositories.pipe(Layer.provideMerge(postgres(18))))

@@ -1,4 +1,4 @@
-import type { UserId } from "../../src/domain/model/User.ts"
+import type { UserId } from "../domain/model/User.ts"
 
 /** What stands in everything of the user whom nobody may see. */
 export const foreignTitle = "foreign-canary"

@@ -1,13 +1,14 @@
-import { Effect, type Option, Schema } from "effect"
-import type { ConversationRow, UserState } from "../../src/adapters/memory/MemoryStore.ts"
-import { toPromptMessages } from "../../src/domain/History.ts"
-import type { ConversationId, TurnId } from "../../src/domain/model/Conversation.ts"
-import { type IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
-import type { User, UserId } from "../../src/domain/model/User.ts"
-import type { EventPlace, TurnEvent } from "../../src/domain/TurnEvents.ts"
-import { leaseMillis } from "../../src/domain/TurnPolicy.ts"
-import type { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
-import { invalidRequest } from "../support/model-server.ts"
+import { Cause, Effect, Option, Schema } from "effect"
+import { toPromptMessages } from "../domain/History.ts"
+import type { ConversationId, TurnId } from "../domain/model/Conversation.ts"
+import type { Task } from "../domain/model/Task.ts"
+import { type IdempotencyKey, TurnReply } from "../domain/model/Turn.ts"
+import type { User, UserId } from "../domain/model/User.ts"
+import type { EventPlace, TurnEvent } from "../domain/TurnEvents.ts"
+import { leaseMillis } from "../domain/TurnPolicy.ts"
+import type { ConversationRepo, HistoryStep, StoredCall, StoredMessage, StoredTurn } from "../ports/ConversationRepo.ts"
+import type { TaskTools } from "../ports/TaskTools.ts"
+import { invalidRequest } from "./InvalidRequest.ts"
 
 /** What a client has written down. */
 export interface Ledger {
@@ -83,43 +84,101 @@ export const misled = ({ calls, text }: Screen, body: string): ReadonlyArray<str
 const decodeReply = Schema.decodeUnknownSync(Schema.fromJsonString(TurnReply))
 const decodeArguments = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ title: Schema.String })))
 
+/** What a store has to tell of a user. */
+interface Stored {
+  readonly conversations: ReadonlyMap<ConversationId, StoredConversation>
+  readonly tasks: ReadonlyArray<Task>
+}
+
+interface StoredConversation {
+  readonly id: ConversationId
+  readonly messages: ReadonlyArray<StoredMessage>
+  readonly turns: ReadonlyMap<TurnId, StoredTurn>
+  readonly steps: ReadonlyArray<HistoryStep>
+  readonly calls: ReadonlyArray<StoredCall>
+}
+
+/** A store and what has arrived outside of it, by the keys of the calls. */
+interface Seen {
+  readonly repo: ConversationRepo["Service"]
+  readonly tools: TaskTools["Service"]
+  readonly sent: ReadonlySet<string>
+}
+
 /** Everything that must hold when all is over; each breach in words. */
 export const check = (
-  users: ReadonlyMap<UserId, UserState>,
   ledgers: ReadonlyArray<Ledger>,
-  repo: ConversationRepo["Service"],
-  sent: ReadonlySet<string>
+  { repo, sent, tools }: Seen
 ): Effect.Effect<ReadonlyArray<string>> =>
   Effect.gen(function* () {
-    const abandoned = yield* Effect.orDie(repo.abandoned(100, leaseMillis))
+    const abandoned = yield* repo.abandoned(100, leaseMillis)
+    const users = new Map<UserId, Stored>()
+    for (const { user } of ledgers) {
+      if (!users.has(user.id)) users.set(user.id, yield* read(repo, tools, user.id))
+    }
     return [
       ...abandoned.map(({ turnId }) => `the turn ${turnId} runs past its lease`),
-      ...[...users].flatMap(([userId, state]) => checkUser(userId, state)),
-      ...[...users.values()].flatMap((state) => checkSent(state, sent)),
+      ...[...users].flatMap(([userId, stored]) => checkUser(userId, stored)),
+      ...[...users.values()].flatMap((stored) => checkSent(stored, sent)),
       ...ledgers.flatMap((ledger) => checkLedger(ledger, users.get(ledger.user.id)))
     ]
-  })
+  }).pipe(
+    // Nothing goes wrong any more: a store that cannot be read now is wrong itself.
+    Effect.catchCause((cause) => Effect.succeed([`the store could not be read: ${Cause.pretty(cause)}`]))
+  )
 
-const checkUser = (userId: UserId, state: UserState): ReadonlyArray<string> => {
+const most = 200
+
+const read = Effect.fnUntraced(function* (
+  repo: ConversationRepo["Service"],
+  tools: TaskTools["Service"],
+  userId: UserId
+) {
+  const listed = yield* repo.list(userId, { limit: most, after: Option.none() })
+  const tasks = yield* tools.list(userId, { status: "all", limit: most, after: Option.none() })
+  const conversations = yield* Effect.forEach(listed.items, ({ id }) => readConversation(repo, userId, id))
+  return { conversations: new Map(conversations.map((row) => [row.id, row])), tasks: tasks.items }
+})
+
+const readConversation = Effect.fnUntraced(function* (
+  repo: ConversationRepo["Service"],
+  userId: UserId,
+  id: ConversationId
+) {
+  const { items: messages } = yield* repo.messages(userId, id, { limit: most, order: "asc", after: Option.none() })
+  const said = messages.filter(({ role }) => role === "user")
+  const turns = yield* Effect.forEach(said, ({ turnId }) => repo.turn(userId, turnId))
+  return {
+    id,
+    messages,
+    turns: new Map(turns.map((turn) => [turn.turnId, turn])),
+    steps: turns.flatMap((turn, i) =>
+      turn.steps.map(({ content }, step) => ({ seq: said[i]?.seq ?? 0, step: step + 1, content }))
+    ),
+    calls: turns.flatMap((turn) => turn.calls)
+  }
+})
+
+const checkUser = (userId: UserId, state: Stored): ReadonlyArray<string> => {
   const conversations = [...state.conversations.values()]
   const added = conversations
     .flatMap((conversation) => conversation.calls)
     .filter((call) => call.toolName === "add_task" && call.status === "success")
     .map((call) => decodeArguments(call.arguments).title)
     .toSorted()
-  const titles = [...state.tasks.values()].map((task) => task.title).toSorted()
+  const titles = state.tasks.map((task) => task.title).toSorted()
   return [
     ...(JSON.stringify(added) === JSON.stringify(titles)
       ? []
       : [`${userId} has tasks ${titles.join(" ")} by calls ${added.join(" ")}`]),
     ...titles.filter((title, i) => titles.indexOf(title) !== i).map((title) => `${userId} has the task ${title} twice`),
     ...titles.filter((title) => !title.startsWith(userId)).map((title) => `${userId} has someone else's task ${title}`),
-    ...conversations.flatMap((conversation) => checkConversation(userId, conversation, state))
+    ...conversations.flatMap((conversation) => checkConversation(userId, conversation))
   ]
 }
 
 /** What is said to have been done outside has arrived there, under the key of just that call. */
-const checkSent = (state: UserState, sent: ReadonlySet<string>): ReadonlyArray<string> =>
+const checkSent = (state: Stored, sent: ReadonlySet<string>): ReadonlyArray<string> =>
   [...state.conversations.values()].flatMap((conversation) =>
     conversation.calls
       .filter((call) => call.toolName === "send" && call.status === "success")
@@ -131,7 +190,7 @@ const checkSent = (state: UserState, sent: ReadonlySet<string>): ReadonlyArray<s
       .map((key) => `${key} is said to have been sent, and was not`)
   )
 
-const checkConversation = (userId: UserId, row: ConversationRow, state: UserState): ReadonlyArray<string> => {
+const checkConversation = (userId: UserId, row: StoredConversation): ReadonlyArray<string> => {
   const where = `the conversation ${row.id} of ${userId}`
   const prompt = {
     model: "gpt-4",
@@ -174,7 +233,7 @@ const checkConversation = (userId: UserId, row: ConversationRow, state: UserStat
     ),
     ...row.messages.flatMap((message) => {
       const said = row.messages.filter((other) => other.turnId === message.turnId)
-      const status = state.turns.get(message.turnId)?.status
+      const status = row.turns.get(message.turnId)?.status
       return said.length === (status === "completed" || status === "stopped" ? 2 : 1)
         ? []
         : [`${where} has ${said.length} messages of ${message.turnId}`]
@@ -183,9 +242,9 @@ const checkConversation = (userId: UserId, row: ConversationRow, state: UserStat
   ]
 }
 
-const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArray<string> => {
+const checkLedger = (ledger: Ledger, state: Stored | undefined): ReadonlyArray<string> => {
   const messages = [...(state?.conversations.values() ?? [])].flatMap((conversation) => conversation.messages)
-  const titles = [...(state?.tasks.values() ?? [])].map((task) => task.title)
+  const titles = (state?.tasks ?? []).map((task) => task.title)
   const seen = new Map<ConversationId, number>()
   const disorder: Array<string> = []
   const violations = ledger.sent.flatMap((entry): ReadonlyArray<string> => {
@@ -215,6 +274,8 @@ const checkLedger = (ledger: Ledger, state: UserState | undefined): ReadonlyArra
   return [...violations, ...disorder]
 }
 
+const betweenTitles = /[ |]/
+
 /** Whether a reply says what was done: all of what was asked for, unless it was stopped. */
 const checkReply = (text: string, reply: TurnReply, titles: ReadonlyArray<string>): ReadonlyArray<string> => {
   const whole = `Added ${text} `
@@ -223,7 +284,7 @@ const checkReply = (text: string, reply: TurnReply, titles: ReadonlyArray<string
       ? []
       : [`${text} was stopped at ${reply.message}`]
   }
-  const wanted = text.split(/[ |]/)
+  const wanted = text.split(betweenTitles)
   const told = reply.toolCalls.filter((call) => call.toolName === "add_task" && call.status === "success")
   return [
     ...wanted.filter((title) => !titles.includes(title)).map((title) => `${title} was answered, and is not there`),

@@ -15,24 +15,24 @@ import {
   Stream
 } from "effect"
 import { TestClock } from "effect/testing"
-import * as MemoryConversationRepo from "../../src/adapters/memory/MemoryConversationRepo.ts"
-import * as MemoryStore from "../../src/adapters/memory/MemoryStore.ts"
-import * as MemoryTaskTools from "../../src/adapters/memory/MemoryTaskTools.ts"
-import * as Agent from "../../src/domain/Agent.ts"
-import * as Chat from "../../src/domain/Chat.ts"
-import type { ConversationId } from "../../src/domain/model/Conversation.ts"
-import { StorageUnavailable, type TurnFailed, type TurnNotFound } from "../../src/domain/model/Errors.ts"
-import { type Failure, IdempotencyKey, TurnReply } from "../../src/domain/model/Turn.ts"
-import { type User, UserId } from "../../src/domain/model/User.ts"
-import { defaultSettings, Settings } from "../../src/domain/Settings.ts"
-import * as Tool from "../../src/domain/Tool.ts"
-import * as Tools from "../../src/domain/Tools.ts"
-import * as TurnFeed from "../../src/domain/TurnFeed.ts"
-import * as Turns from "../../src/domain/Turns.ts"
-import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
-import { type Completion, LLM, ModelFailed, type OnText, type Prompt } from "../../src/ports/LLM.ts"
-import { TaskTools } from "../../src/ports/TaskTools.ts"
-import { check, type Ledger, misled, show } from "./checker.ts"
+import * as Agent from "../domain/Agent.ts"
+import * as Chat from "../domain/Chat.ts"
+import { uuidV7 } from "../domain/Ids.ts"
+import { ConversationId, MessageId, TurnId } from "../domain/model/Conversation.ts"
+import { StorageUnavailable, type TurnFailed, type TurnNotFound } from "../domain/model/Errors.ts"
+import { type Failure, IdempotencyKey, TurnReply } from "../domain/model/Turn.ts"
+import { type User, UserId } from "../domain/model/User.ts"
+import { defaultSettings, Settings } from "../domain/Settings.ts"
+import * as Tool from "../domain/Tool.ts"
+import * as Tools from "../domain/Tools.ts"
+import * as TurnFeed from "../domain/TurnFeed.ts"
+import { turnPolicy } from "../domain/TurnPolicy.ts"
+import * as Turns from "../domain/Turns.ts"
+import { ConversationRepo } from "../ports/ConversationRepo.ts"
+import { type Completion, LLM, ModelFailed, type OnText, type Prompt } from "../ports/LLM.ts"
+import { TaskTools } from "../ports/TaskTools.ts"
+import { check, type Ledger, misled, show } from "./Checker.ts"
+import * as Intercept from "./Intercept.ts"
 
 /** What a simulation came to. */
 export interface Outcome {
@@ -98,16 +98,33 @@ interface World {
 
 const lost = new StorageUnavailable({ operation: "simulation" })
 
+/** What is simulated. */
+export interface Options<E> {
+  /** All that happens follows from it, and from what the store answers. */
+  readonly seed: number
+  /** The store: built anew for each simulation, and empty. It must live on simulated time, or nothing can be said of it. */
+  readonly store: Layer.Layer<ConversationRepo | TaskTools, E>
+}
+
+/** The store does not live on simulated time: it waits for something outside of the process, or goes by a clock of its own. */
+export class StoreNotSimulated extends Schema.TaggedError<StoreNotSimulated>()("StoreNotSimulated", {
+  message: Schema.String
+}) {}
+
 /**
  * Runs several instances on one store, with clients that retry until they know, while every call of a port may be late,
- * fail, hang, or kill or freeze its instance, before its effect or after it. All of it follows from the seed.
+ * fail, hang, or kill or freeze its instance, before its effect or after it. Afterwards a checker reads the store by its ports,
+ * and looks for anything that happened twice, half, to somebody else, or not at all.
+ *
+ * Time is simulated. So the store must go by Effect's `Clock`, leases above all, and must answer without waiting for anything
+ * but its own fibers: in memory, or synchronously. Fails with `StoreNotSimulated` where it does not.
  */
-export const simulate = (seed: number): Effect.Effect<Outcome> =>
+export const simulate = <E>({ seed, store }: Options<E>): Effect.Effect<Outcome, E | StoreNotSimulated> =>
   Effect.gen(function* () {
+    yield* Random.withSeed(requireSimulated, "probe")
     yield* TestClock.setTime(Date.UTC(2026, 0, 19))
     const dice = makeDice(seed)
     const counts = new Map<string, number>()
-    const store = yield* MemoryStore.MemoryStore
     const world: World = {
       dice,
       clock: yield* Clock.Clock,
@@ -156,20 +173,62 @@ export const simulate = (seed: number): Effect.Effect<Outcome> =>
     if (world.instances.every((instance) => instance.process.dead)) world.instances.push(yield* startInstance(world))
     for (let i = 0; i < 45; i++) yield* TestClock.adjust("1 second") // a lease, and 15 s, and some
 
-    const violations = [...stuck, ...wronged, ...(yield* check(store.users, ledgers, world.repo, world.sent))]
+    const violations = [...stuck, ...wronged, ...(yield* check(ledgers, world))]
     for (const instance of world.instances) yield* Effect.forkChild(Scope.close(instance.scope, Exit.void))
     for (let i = 0; i < 10; i++) yield* TestClock.adjust("10 seconds")
     return { seed, violations, counts }
   }).pipe(
     Effect.scoped,
-    Effect.provide(Layer.fresh(shared.pipe(Layer.provideMerge(TestClock.layer())))),
+    Effect.provide(Layer.fresh(store.pipe(Layer.provideMerge(TestClock.layer())))),
     Effect.provideService(References.MinimumLogLevel, "None"),
     Random.withSeed(seed)
   )
 
-const shared = Layer.mergeAll(MemoryConversationRepo.layer, MemoryTaskTools.layer).pipe(
-  Layer.provideMerge(MemoryStore.layer)
-)
+/** Tries whether a turn's lease ends when simulated time has gone by, and whether the store answers without any. */
+const requireSimulated = Effect.gen(function* () {
+  const repo = yield* ConversationRepo
+  const lease = 1000
+  const userId = UserId.make("probe")
+  const ids = yield* Effect.replicateEffect(uuidV7, 4)
+  const [turnId = "", conversationId = "", messageId = "", holder = ""] = ids
+  const ref = { userId, turnId: TurnId.make(turnId), conversationId: ConversationId.make(conversationId) }
+  const probing = yield* Effect.forkChild(
+    Effect.gen(function* () {
+      yield* repo.begin(
+        {
+          userId,
+          turnId: ref.turnId,
+          holder,
+          idempotencyKey: Option.none(),
+          fingerprint: "probe",
+          conversationId: Option.none(),
+          newConversationId: ref.conversationId,
+          title: "probe",
+          messageId: MessageId.make(messageId),
+          content: "probe",
+          context: { userName: "probe" },
+          begun: false
+        },
+        { ...turnPolicy(settings), leaseMillis: lease }
+      )
+      const held = yield* repo.settled([ref], lease)
+      yield* Effect.sleep(2 * lease)
+      const settled = yield* repo.settled([ref], lease)
+      yield* repo.eraseUser(userId)
+      return held.length === 0 && settled.length === 1
+    })
+  )
+  yield* TestClock.adjust(2 * lease)
+  yield* TestClock.adjust(2 * lease)
+  const exit = probing.pollUnsafe()
+  if (exit === undefined) {
+    yield* Effect.forkChild(Fiber.interrupt(probing))
+    return yield* new StoreNotSimulated({ message: "The store waits for something that is not simulated." })
+  }
+  if (Exit.isSuccess(exit) && !exit.value) {
+    return yield* new StoreNotSimulated({ message: "The store's leases do not go by the Clock." })
+  }
+})
 
 const settings: Settings = { ...defaultSettings, turnsPerMinute: null }
 
@@ -220,9 +279,9 @@ const startInstance = Effect.fnUntraced(function* (world: World): Effect.fn.Retu
 
 interface Faults {
   /** A call of a port, to which anything may happen. */
-  readonly call: <A, E>(name: string, effect: Effect.Effect<A, E>) => Effect.Effect<A, E | StorageUnavailable>
+  readonly call: Intercept.Around<string>
   /** A call inside a transaction: whoever dies or freezes there is thrown out by the store, which rolls back. */
-  readonly inside: <A, E>(name: string, effect: Effect.Effect<A, E>) => Effect.Effect<A, E | StorageUnavailable>
+  readonly inside: Intercept.Around<string>
 }
 
 const faults = (world: World, process: Process, kill: Effect.Effect<unknown>): Faults => {
@@ -241,8 +300,8 @@ const faults = (world: World, process: Process, kill: Effect.Effect<unknown>): F
   })
   const fail = Effect.fail(lost)
   return {
-    call: <A, E>(name: string, port: Effect.Effect<A, E>) =>
-      Effect.suspend((): Effect.Effect<A, E | StorageUnavailable> => {
+    call: <A, E, R>(name: string, port: Effect.Effect<A, E, R>) =>
+      Effect.suspend((): Effect.Effect<A, E | StorageUnavailable, R> => {
         const effect = Effect.provideService(port, Clock.Clock, world.clock)
         const fault = dice.chance(0.06 * world.turbulence) ? dice.pick(kinds) : dice.chance(0.5) ? "late" : "none"
         if (fault !== "none" && fault !== "late") count(`${fault}: ${name}`)
@@ -303,24 +362,8 @@ const kinds = [
   "freezes after"
 ] as const
 
-const faultyRepo = ({ repo }: World, { call }: Faults): ConversationRepo["Service"] => ({
-  ...repo,
-  begin: (request, policy) => call("begin", repo.begin(request, policy)),
-  takeUp: (turn, holder, policy) => call("takeUp", repo.takeUp(turn, holder, policy)),
-  step: (claim, request, work, lease) => call("step", repo.step(claim, request, work, lease)),
-  complete: (claim, request) => call("complete", repo.complete(claim, request)),
-  fail: (claim, request) => call("fail", repo.fail(claim, request)),
-  pend: (claim, request, lease) => call("pend", repo.pend(claim, request, lease)),
-  renew: (claims, lease) => call("renew", repo.renew(claims, lease)),
-  handBack: (claims) => call("handBack", repo.handBack(claims)),
-  settled: (turns, lease) => call("settled", repo.settled(turns, lease)),
-  abandoned: (limit, lease) => call("abandoned", repo.abandoned(limit, lease)),
-  turn: (userId, turnId) => call("turn", repo.turn(userId, turnId)),
-  watch: (turns, time) => call("watch", repo.watch(turns, time)),
-  watched: call("watched", repo.watched),
-  tell: (told) => call("tell", repo.tell(told)),
-  sweep: (after) => call("sweep", repo.sweep(after))
-})
+const faultyRepo = ({ repo }: World, { call }: Faults): ConversationRepo["Service"] =>
+  Intercept.conversationRepo(repo, call)
 
 const faultyTools = ({ tools }: World, { inside }: Faults): TaskTools["Service"] => ({
   ...tools,
