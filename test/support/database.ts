@@ -5,6 +5,7 @@ import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
 import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
+import * as PgDirectCallRepo from "../../src/adapters/postgres/PgDirectCallRepo.ts"
 import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
 import type { Version } from "./postgres.ts"
 
@@ -42,4 +43,4 @@ export const postgres = (version: Version = 18, more: Partial<PgDatabase.Options
   )
 
 /** The repositories on whatever database is given. */
-export const repositories = Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer)
+export const repositories = Layer.mergeAll(PgConversationRepo.layer, PgDirectCallRepo.layer, PgTaskTools.layer)

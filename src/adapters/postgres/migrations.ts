@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import { directCallStatements } from "./directCalls.ts"
 
 /** The table in which the migrations that ran are kept: its own, so that a host application's migrator is not confused. */
 export const migrationsTable = "turnkeeper_migrations"
@@ -680,6 +681,7 @@ const functions = [
       select t.id from turns t where t.user_id = p_user
         and (t.status = 'deleted' or t.conversation_id = any (v_conversations)) order by t.id for update) x;
     perform 1 from user_counters u where u.user_id = p_user for update;
+    delete from direct_calls d where d.user_id = p_user;
     delete from tasks t where t.user_id = p_user;
     delete from conversations c where c.user_id = p_user and c.id = any (v_conversations);
     delete from turns t where t.user_id = p_user and t.id = any (v_turns);
@@ -809,7 +811,9 @@ const functions = [
 export const migrations = Migrator.fromRecord({
   "0001_turns": Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    yield* Effect.forEach([...tables, ...functions], (statement) => sql.unsafe(statement), { discard: true })
+    yield* Effect.forEach([...tables, ...functions, ...directCallStatements], (statement) => sql.unsafe(statement), {
+      discard: true
+    })
   })
 })
 
