@@ -6,6 +6,7 @@ import { Readiness } from "../adapters/http/Handlers.ts"
 import { LocalSession } from "../adapters/http/Page.ts"
 import * as Http from "../adapters/http/Server.ts"
 import * as JwtAuth from "../adapters/jwt/JwtAuth.ts"
+import * as Mcp from "../adapters/mcp/Mcp.ts"
 import * as OfflineModel from "../adapters/offline/OfflineModel.ts"
 import type * as PgliteDatabase from "../adapters/pglite/PgliteDatabase.ts"
 import * as PgDatabase from "../adapters/postgres/PgDatabase.ts"
@@ -13,6 +14,7 @@ import * as Postgres from "../adapters/postgres/Postgres.ts"
 import type { SchemaInvalid } from "../adapters/postgres/Schema.ts"
 import { InvalidToken } from "../domain/model/Errors.ts"
 import { Settings } from "../domain/Settings.ts"
+import * as Tools from "../domain/Tools.ts"
 import * as Turnkeeper from "../domain/Turnkeeper.ts"
 import * as Turns from "../domain/Turns.ts"
 import { Auth } from "../ports/Auth.ts"
@@ -33,13 +35,19 @@ const stores = ({ database }: AppConfig) =>
 
 /** The service on whatever ports it is given: it serves once the layer is built, and hands back what it had begun when it is closed. */
 export const serve = (config: AppConfig) => {
-  const domain = Turnkeeper.layer.pipe(Layer.provide(config.database._tag === "Embedded" ? takeUpAll : Layer.empty))
-  const server = Http.serve({
-    port: config.port,
-    host: config.host,
-    corsOrigins: config.corsOrigins,
-    gracefulShutdownTimeout: "10 seconds"
-  }).pipe(
+  const domain = Turnkeeper.layerWithoutTools.pipe(
+    Layer.provideMerge(Tools.layer),
+    Layer.provide(config.database._tag === "Embedded" ? takeUpAll : Layer.empty)
+  )
+  const server = Http.serve(
+    {
+      port: config.port,
+      host: config.host,
+      corsOrigins: config.corsOrigins,
+      gracefulShutdownTimeout: "10 seconds"
+    },
+    Mcp.layer({ allowedOrigins: config.corsOrigins })
+  ).pipe(
     Layer.provide(isLoopback(config.host) ? signedIn : Layer.empty),
     Layer.provide(
       Layer.effect(

@@ -1,4 +1,5 @@
-import { Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
+import { TooMuchAtOnce } from "./model/Errors.ts"
 import type { UserId } from "./model/User.ts"
 
 /** What one request has of a user's places: nothing at first, or one. */
@@ -94,3 +95,32 @@ export const makePlaces = (all: number, each: number): Places => {
     }
   }
 }
+
+/** How many requests of one user an instance works on at once, those apart that wait for the agent. */
+const requestsAtOnce = 4
+
+/** Each user's share of what an instance works on, whichever way requests come in. */
+export class FairShare extends Context.Service<
+  FairShare,
+  {
+    /** Works on a request when its user has a place for it; fails with `TooMuchAtOnce` when there is none for 25 seconds. */
+    readonly within: <A, E, R>(userId: UserId, work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TooMuchAtOnce, R>
+  }
+>()("turnkeeper/domain/Places/FairShare") {}
+
+/** A place may take long behind a database that hangs, and is not worth waiting for longer than most clients do. */
+const inTime = Effect.timeoutOrElse({ duration: "25 seconds", orElse: () => Effect.fail(new TooMuchAtOnce()) })
+
+/** Adapters that are given this layer share the places, as long as they are built together. */
+export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, () => {
+  const places = makePlaces(Number.POSITIVE_INFINITY, requestsAtOnce)
+  return FairShare.of({
+    within: (userId, work) => {
+      const place = places.of(userId)
+      return Effect.ensuring(
+        Effect.suspend(() => (place.takeIfFree() ? work : Effect.andThen(inTime(place.take), work))),
+        place.release
+      )
+    }
+  })
+})

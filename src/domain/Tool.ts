@@ -1,4 +1,5 @@
 import { Duration, Effect, type JsonSchema, Predicate, Result, Schema } from "effect"
+import type { ToolDefinition } from "../ports/LLM.ts"
 import type { StorageUnavailable } from "./model/Errors.ts"
 import type { UserId } from "./model/User.ts"
 
@@ -19,6 +20,39 @@ export interface ToolCallContext {
   readonly key: string
 }
 
+/**
+ * What clients are told of a tool beside what the model sees, as the Model Context Protocol has it (2025-11-25, "ToolAnnotations").
+ * They are hints: nobody has to believe them, and nothing here goes by them.
+ */
+export interface ToolAnnotations {
+  /** What people read; by default the tool's name. */
+  readonly title?: string
+  /** Whether it changes nothing; by default it may change something. */
+  readonly readOnlyHint: boolean
+  /** Whether it may destroy or overwrite something, rather than only add to it; by default it may. */
+  readonly destructiveHint: boolean
+  /** Whether the same call again has no further effect; by default it may have one. */
+  readonly idempotentHint: boolean
+  /** Whether it deals with what lies outside of the application, such as the web; by default it may. */
+  readonly openWorldHint: boolean
+}
+
+/** The hints of a tool of which only these are known: what is not known is told as the worst. */
+export const annotationsOf = (known: Partial<ToolAnnotations>): ToolAnnotations => ({
+  readOnlyHint: false,
+  destructiveHint: true,
+  idempotentHint: false,
+  openWorldHint: true,
+  ...known
+})
+
+/** A tool as it is offered. */
+export interface ToolDescription extends ToolDefinition {
+  /** The JSON Schema of what it answers when it succeeds, where that has one. */
+  readonly output: JsonSchema.JsonSchema | undefined
+  readonly annotations: ToolAnnotations
+}
+
 /** A tool of the agent, as `make` makes it. `R` is what its handler needs. */
 export interface Tool<out R = never> {
   readonly name: string
@@ -27,6 +61,8 @@ export interface Tool<out R = never> {
   readonly timeout: Duration.Duration
   /** The JSON Schema of the parameters; throws where there is none. */
   readonly parameters: () => JsonSchema.JsonSchema
+  readonly output: () => JsonSchema.JsonSchema | undefined
+  readonly annotations: ToolAnnotations
   /** Reads the arguments, which are JSON; tells why they do not fit, or how the call is carried out: to a JSON object. */
   readonly prepare: (args: string, call: ToolCallContext) => Result.Result<Effect.Effect<string, CallFailed, R>, string>
 }
@@ -58,6 +94,22 @@ const requireShape = (schema: unknown, at: string): void => {
   if (Array.isArray(anyOf)) for (const one of anyOf) requireShape(one, at)
 }
 
+/** The JSON Schema of a tool's successes, which say that they are such; none where their schema has no simple one. */
+export const toOutput = (result: Schema.Constraint): JsonSchema.JsonSchema | undefined => {
+  const document = Result.try(() => Schema.toJsonSchemaDocument(result))
+  if (Result.isFailure(document)) return undefined
+  const { definitions, schema: found } = document.success
+  const schema: JsonSchema.JsonSchema = "not" in found ? { type: "object" } : found
+  const { properties = {}, required = [], type }: Readonly<Record<string, unknown>> = schema
+  if (type !== "object" || !Predicate.isObject(properties) || !Array.isArray(required)) return undefined
+  return {
+    type,
+    properties: { success: { type: "boolean", enum: [true] }, ...properties },
+    required: ["success", ...required],
+    ...(Object.keys(definitions).length > 0 && { $defs: definitions })
+  }
+}
+
 /** The longest that a tool may take inside a transaction: a database throws out whoever idles there for two seconds. */
 const transactionalPatience = Duration.millis(1500)
 const externalPatience = Duration.seconds(30)
@@ -72,6 +124,7 @@ const externalPatience = Duration.seconds(30)
  *   exactly once. An *external* one does not: the model's answer is stored before it runs, and a crash may have it run again,
  *   with the same `key`. Those of a step run before its transactional ones
  * - `timeout`: how long it may take, by default 1.5 seconds (which is the most) inside a transaction and 30 outside
+ * - `annotations`: what clients are told of it, where it is offered to some; what is left out is told as the worst
  * - `handler`: fails with `ToolFailed` for what the model is to know, and with anything else for what it is not
  *
  * Whatever a handler does (fail, die, hang, answer too much), the turn goes on: the model is told that the tool failed.
@@ -88,6 +141,7 @@ export const make = <
   readonly result: Result
   readonly kind: "transactional" | "external"
   readonly timeout?: Duration.Input
+  readonly annotations?: Partial<ToolAnnotations>
   readonly handler: (
     args: Parameters["Type"],
     call: ToolCallContext
@@ -104,6 +158,8 @@ export const make = <
     kind,
     timeout: kind === "transactional" ? Duration.min(timeout, longest) : timeout,
     parameters: () => toParameters(options.parameters),
+    output: () => toOutput(options.result),
+    annotations: annotationsOf(options.annotations ?? {}),
     prepare: (args, call) =>
       Result.mapBoth(decode(args), {
         onFailure: (error) => error.message,

@@ -1,13 +1,20 @@
 import { Context, Duration, Effect, Layer, Option, Result, Schema } from "effect"
 import { type CallResult, ConversationRepo, type FoldedCall } from "../ports/ConversationRepo.ts"
-import type { ToolDefinition } from "../ports/LLM.ts"
 import { type TaskOperation, TaskTools } from "../ports/TaskTools.ts"
 import { StorageUnavailable, type TaskNotFound, type TooManyTasks } from "./model/Errors.ts"
 import { Task, TaskDescription, TaskId, TaskStatus, TaskTitle } from "./model/Task.ts"
-import { toStorable, utf8Length } from "./model/Text.ts"
+import { nesting, toStorable, utf8Length } from "./model/Text.ts"
 import type { UserId } from "./model/User.ts"
 import { Settings } from "./Settings.ts"
-import { type Tool, ToolFailed, toParameters } from "./Tool.ts"
+import {
+  annotationsOf,
+  type Tool,
+  type ToolAnnotations,
+  type ToolDescription,
+  ToolFailed,
+  toOutput,
+  toParameters
+} from "./Tool.ts"
 
 /** How many tasks the model is shown at once: a longer list would crowd the talk out of the prompt. */
 const listLimit = 100
@@ -34,7 +41,7 @@ export interface PreparedCall {
 export class Tools extends Context.Service<
   Tools,
   {
-    readonly definitions: ReadonlyArray<ToolDefinition>
+    readonly definitions: ReadonlyArray<ToolDescription>
     /** What the folded form of calls is carried out by, if the agent has the tools for tasks. */
     readonly tasks: TaskTools["Service"] | undefined
     /**
@@ -59,7 +66,7 @@ export class ToolsInvalid extends Schema.TaggedError<ToolsInvalid>()("ToolsInval
 
 /** A tool that calls can be prepared of; or why the arguments do not fit. */
 interface KnownTool {
-  readonly definition: ToolDefinition
+  readonly definition: ToolDescription
   readonly prepare: (userId: UserId, args: string, key: string) => Result.Result<PreparedCall, string>
 }
 
@@ -139,7 +146,13 @@ const ownTool = <R>(repo: ConversationRepo["Service"], tool: Tool<R>, services: 
   const isExternal = tool.kind === "external"
   const late = refusal(`The tool did not answer within ${Duration.format(tool.timeout)}.`)
   return {
-    definition: { name: tool.name, description: tool.description, parameters: tool.parameters() },
+    definition: {
+      name: tool.name,
+      description: tool.description,
+      parameters: tool.parameters(),
+      output: tool.output(),
+      annotations: tool.annotations
+    },
     prepare: (userId, args, key) =>
       Result.map(tool.prepare(args, { userId, key }), (call) => {
         const result = Effect.provideContext(call, services)
@@ -181,6 +194,7 @@ const taskTools = (tasks: TaskTools["Service"], maxTasks: number | null): Readon
     tasks,
     "add_task",
     "Adds a task to the user's to-do list.",
+    annotate("Add a task", { destructiveHint: false }),
     Schema.Struct({ title: TaskTitle, description }),
     (args) => ({
       _tag: "Add",
@@ -192,17 +206,24 @@ const taskTools = (tasks: TaskTools["Service"], maxTasks: number | null): Readon
     tasks,
     "list_tasks",
     "Lists the user's tasks with their numbers.",
+    annotate("List tasks", { readOnlyHint: true, destructiveHint: false, idempotentHint: true }),
     Schema.Struct({ status: Schema.optionalKey(Schema.NullOr(TaskStatus)) }),
     (args) => ({ _tag: "List", status: args.status ?? "all", limit: listLimit, bytes: listBytes })
   ),
-  taskTool(tasks, "complete_task", "Marks a task as completed.", Schema.Struct(taskId), (args) => ({
-    _tag: "Complete",
-    taskId: args.task_id
-  })),
+  taskTool(
+    tasks,
+    "complete_task",
+    "Marks a task as completed.",
+    annotate("Complete a task", { destructiveHint: false, idempotentHint: true }),
+    Schema.Struct(taskId),
+    (args) => ({ _tag: "Complete", taskId: args.task_id })
+  ),
   taskTool(
     tasks,
     "update_task",
     "Changes the title or the description of a task, or both; at least one must be given.",
+    // What was there before is lost.
+    annotate("Update a task", { destructiveHint: true, idempotentHint: true }),
     Schema.Struct({
       ...taskId,
       title: Schema.optionalKey(Schema.NullOr(TaskTitle)),
@@ -223,11 +244,19 @@ const taskTools = (tasks: TaskTools["Service"], maxTasks: number | null): Readon
       }
     })
   ),
-  taskTool(tasks, "delete_task", "Deletes a task for good.", Schema.Struct(taskId), (args) => ({
-    _tag: "Remove",
-    taskId: args.task_id
-  }))
+  taskTool(
+    tasks,
+    "delete_task",
+    "Deletes a task for good.",
+    annotate("Delete a task", { destructiveHint: true, idempotentHint: true }),
+    Schema.Struct(taskId),
+    (args) => ({ _tag: "Remove", taskId: args.task_id })
+  )
 ]
+
+/** Nothing but the user's own list is touched by the five. */
+const annotate = (title: string, told: Partial<ToolAnnotations>): ToolAnnotations =>
+  annotationsOf({ title, openWorldHint: false, ...told })
 
 const decodeArguments = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json)))
 
@@ -317,28 +346,32 @@ const within = (tasks: ReadonlyArray<Task>, bytes: number): ReadonlyArray<Task> 
   return end === -1 ? tasks : tasks.slice(0, end)
 }
 
-/** The greatest depth of brackets, those in strings included: an estimate from above. */
-const nesting = (text: string): number => {
-  let depth = 0
-  let deepest = 0
-  for (const character of text) {
-    if (character === "[" || character === "{") deepest = Math.max(deepest, ++depth)
-    else if (character === "]" || character === "}") depth--
-  }
-  return deepest
-}
+/** What the results of the five hold, in the form that `FoldedCall` lays down, beside that they are successes. */
+const OneTask = Schema.Struct({ task: Task })
+const TaskList = Schema.Struct({
+  tasks: Schema.Array(Task),
+  count: Schema.Int,
+  has_more: Schema.optionalKey(Schema.Boolean).annotateKey({ description: "Whether there are more than are listed" })
+})
 
 /** One of the five: an operation on tasks and nothing else, which a store may carry out by itself. */
 const taskTool = <S extends Schema.Codec<unknown, unknown>>(
   tasks: TaskTools["Service"],
   name: string,
   description: string,
+  annotations: ToolAnnotations,
   parameters: S,
   toOperation: (args: S["Type"]) => TaskOperation
 ): KnownTool => {
   const decode = Schema.decodeUnknownResult(Schema.fromJsonString(parameters))
   return {
-    definition: { name, description, parameters: toParameters(parameters) },
+    definition: {
+      name,
+      description,
+      parameters: toParameters(parameters),
+      output: toOutput(name === "list_tasks" ? TaskList : OneTask),
+      annotations
+    },
     prepare: (userId, args) =>
       Result.mapBoth(decode(args), {
         onFailure: (error) => error.message,

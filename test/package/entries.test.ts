@@ -24,6 +24,7 @@ const allowed = new Map<string, Allowed>([
       variables: ["WS_NO_BUFFER_UTIL"]
     }
   ],
+  ["turnkeeper/mcp", { adapter: "mcp" }],
   ["turnkeeper/memory", { adapter: "memory" }],
   ["turnkeeper/postgres", { adapter: "postgres", packages: ["@effect/sql-pg"] }],
   ["turnkeeper/pglite", { adapter: "pglite", packages: ["@effect/sql-pg", "@electric-sql/pglite"] }],

@@ -9,9 +9,9 @@ import {
   ProblemDetails
 } from "effect/http"
 import { HttpApi } from "effect/http-api"
+import { legible } from "../../domain/model/Text.ts"
 import { Api } from "./Api.ts"
 import { AllowedOrigins, crossOrigin, guardHeaders } from "./Headers.ts"
-import { legible } from "./Legible.ts"
 import { givenTwice, type InvalidValue, problemOf, RequestId, requestIdOf, shuttingDownWords } from "./Problems.ts"
 import { routerConfig } from "./Routes.ts"
 

@@ -37,10 +37,22 @@ export const crossOrigin = (origins: ReadonlyArray<string>): ReturnType<typeof H
         // As a predicate, since of a single origin it would tell every page.
         allowedOrigins: (origin) => origins.includes(origin),
         allowedMethods: ["GET", "HEAD", "POST", "PATCH", "DELETE"],
-        allowedHeaders: ["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id"],
+        allowedHeaders: [
+          "authorization",
+          "content-type",
+          "idempotency-key",
+          "last-event-id",
+          "mcp-method",
+          "mcp-name",
+          "mcp-protocol-version",
+          "mcp-session-id",
+          "x-request-id"
+        ],
         exposedHeaders: [
           "idempotency-replayed",
           "location",
+          "mcp-protocol-version",
+          "mcp-session-id",
           "ratelimit",
           "ratelimit-policy",
           "retry-after",

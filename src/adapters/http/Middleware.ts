@@ -1,9 +1,9 @@
 import { ByteSize, Cause, Effect, Layer, Predicate, Redacted, Schema, SchemaIssue } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
-import type { AuthUnavailable, StorageUnavailable } from "../../domain/model/Errors.ts"
+import { type AuthUnavailable, type StorageUnavailable, TooMuchAtOnce } from "../../domain/model/Errors.ts"
 import { UserId } from "../../domain/model/User.ts"
-import { makePlaces } from "../../domain/Places.ts"
+import * as Places from "../../domain/Places.ts"
 import { Auth } from "../../ports/Auth.ts"
 import { Authentication, ChatBody, CurrentUser, FairShare, JsonBody, OwnPath, ValidRequest } from "./Api.ts"
 import {
@@ -80,29 +80,21 @@ const failUnauthorized = (detail: string, challenge: string) =>
     Effect.fail(HttpApiSchema.withHeaders({ body, headers: { "www-authenticate": challenge } }))
   )
 
-/** How many requests of one user are worked on at once, those apart that wait for the agent. */
-const requestsAtOnce = 4
-
-/** A place may take long behind a database that hangs, and is not worth waiting for longer than most clients do. */
-const inTime = Effect.timeoutOrElse({
-  duration: "25 seconds",
-  orElse: () => failForNow("unavailable", "Too much is asked at once. Nothing of this request has happened.", 1000)
-})
-
 /** Works on a request when its user has a place for it. */
-export const withinShare = () => {
-  const places = makePlaces(Number.POSITIVE_INFINITY, requestsAtOnce)
-  return <A, E, R>(handle: Effect.Effect<A, E, R>) =>
-    Effect.flatMap(CurrentUser, ({ id }) => {
-      const place = places.of(id)
-      return Effect.ensuring(
-        Effect.suspend(() => (place.takeIfFree() ? handle : Effect.andThen(inTime(place.take), handle))),
-        place.release
-      )
-    })
-}
+export const withinShare =
+  ({ within }: Places.FairShare["Service"]) =>
+  <A, E, R>(handle: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(CurrentUser, ({ id }) =>
+      within(id, handle).pipe(Effect.catchIf(isTooMuchAtOnce, () => failForNow("unavailable", tooMuchWords, 1000)))
+    )
 
-export const fairShare: Layer.Layer<FairShare> = Layer.sync(FairShare, withinShare)
+export const fairShare: Layer.Layer<FairShare> = Layer.effect(
+  FairShare,
+  Effect.map(Places.FairShare, withinShare)
+).pipe(Layer.provide(Places.fairShare))
+
+const isTooMuchAtOnce = Schema.is(TooMuchAtOnce)
+const tooMuchWords = "Too much is asked at once. Nothing of this request has happened."
 
 const jsonType = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
 const utf8 = new TextDecoder("utf-8", { fatal: true })

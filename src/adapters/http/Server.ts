@@ -74,12 +74,17 @@ export class Farewell extends Context.Service<
   }
 >()("turnkeeper/adapters/http/Server/Farewell") {}
 
-/** Serves the `routes` until the layer is closed. Gives the `HttpServer`, which knows its address. */
-export const serve = (options: ServeOptions) =>
+/**
+ * Serves the `routes`, and others beside them, until the layer is closed. Gives the `HttpServer`, which knows its address.
+ */
+export const serve = <E = never, R = never>(
+  options: ServeOptions,
+  others: Layer.Layer<never, E, R | HttpRouter.HttpRouter> = Layer.empty
+) =>
   Layer.unwrap(
     Effect.sync(() => {
       const node = makeNodeServer(options.requestTimeout ?? "30 seconds", options.stallTimeout ?? "2 minutes")
-      return HttpRouter.serve(routes, {
+      return HttpRouter.serve(Layer.merge(routes, others), {
         routerConfig: Routes.routerConfig,
         disableLogger: true,
         disableListenLog: true

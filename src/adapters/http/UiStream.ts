@@ -1,7 +1,7 @@
 import { Effect, Predicate } from "effect"
+import { legible } from "../../domain/model/Text.ts"
 import type { UserId } from "../../domain/model/User.ts"
 import { answerWithTelling } from "./EventStream.ts"
-import { legible } from "./Legible.ts"
 import { makeUiChunks, type UiChunk } from "./UiChunks.ts"
 
 const write = (chunk: UiChunk): string => `data: ${legible(JSON.stringify(chunk))}\n\n`

@@ -3,7 +3,7 @@ import type { ConversationId, MessageId, TurnId } from "../../domain/model/Conve
 import type { Task, TaskId } from "../../domain/model/Task.ts"
 import type { Failure, IdempotencyKey, Told, Usage } from "../../domain/model/Turn.ts"
 import type { UserId } from "../../domain/model/User.ts"
-import type { HistoryMessage, HistoryStep, StoredCall, TurnContext } from "../../ports/ConversationRepo.ts"
+import type { CallResult, HistoryMessage, HistoryStep, StoredCall, TurnContext } from "../../ports/ConversationRepo.ts"
 
 /** Times are milliseconds since the epoch, by the `Clock`. */
 export interface ConversationRow {
@@ -54,6 +54,15 @@ export interface Watch {
   readonly told: Told | null
 }
 
+/** A call under a key, and what came of it. */
+export interface DirectCallRow {
+  readonly key: IdempotencyKey
+  readonly fingerprint: string
+  readonly callId: string
+  readonly result: CallResult | null
+  readonly createdAt: number
+}
+
 /** All that is kept of one user. Rows are replaced, never changed, so that an old state can be put back. */
 export interface UserState {
   readonly conversations: ReadonlyMap<ConversationId, ConversationRow>
@@ -61,6 +70,7 @@ export interface UserState {
   readonly tasks: ReadonlyMap<TaskId, Task>
   readonly nextTaskId: number
   readonly watches: ReadonlyMap<TurnId, Watch>
+  readonly directCalls: ReadonlyMap<IdempotencyKey, DirectCallRow>
   /** When the user's whole allowance of turns is back. */
   readonly fullAt: number
 }
@@ -71,6 +81,7 @@ const nothing: UserState = {
   tasks: new Map(),
   nextTaskId: 1,
   watches: new Map(),
+  directCalls: new Map(),
   fullAt: Number.NEGATIVE_INFINITY
 }
 

@@ -1,9 +1,11 @@
 import { Config, Effect, Layer } from "effect"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import { ConversationRepo } from "../../ports/ConversationRepo.ts"
+import { DirectCallRepo } from "../../ports/DirectCallRepo.ts"
 import { TaskTools } from "../../ports/TaskTools.ts"
 import * as PgConversationRepo from "./PgConversationRepo.ts"
 import * as PgDatabase from "./PgDatabase.ts"
+import * as PgDirectCallRepo from "./PgDirectCallRepo.ts"
 import * as PgTaskTools from "./PgTaskTools.ts"
 import { type SchemaInvalid, schemaOf } from "./Schema.ts"
 
@@ -25,7 +27,7 @@ export interface Options {
 export const layer = (
   options: Options = {}
 ): Layer.Layer<
-  ConversationRepo | TaskTools,
+  ConversationRepo | DirectCallRepo | TaskTools,
   Migrator.MigrationError | PgDatabase.DatabaseUnfit | PgDatabase.MigrationsMissing | SchemaInvalid | SqlError.SqlError,
   SqlClient.SqlClient
 > =>
@@ -34,8 +36,9 @@ export const layer = (
       const schema = yield* schemaOf(options.schema)
       yield* PgDatabase.requireFit
       yield* options.migrate === false ? PgDatabase.requireMigrations(schema) : PgDatabase.runMigrations(schema)
-      return Layer.merge(
+      return Layer.mergeAll(
         Layer.effect(ConversationRepo, PgConversationRepo.make(schema)),
+        Layer.effect(DirectCallRepo, PgDirectCallRepo.make(schema)),
         Layer.effect(TaskTools, PgTaskTools.make(schema))
       )
     })

@@ -1,5 +1,6 @@
 import { Effect, Schema } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import { directCallStatements } from "./directCalls.ts"
 import type { SchemaName } from "./Schema.ts"
 
 /** The table in which the migrations that ran are kept: in the schema with all the others, and so none of the application's. */
@@ -683,6 +684,7 @@ const functions = [
       select t.id from turns t where t.user_id = p_user
         and (t.status = 'deleted' or t.conversation_id = any (v_conversations)) order by t.id for update) x;
     perform 1 from user_counters u where u.user_id = p_user for update;
+    delete from direct_calls d where d.user_id = p_user;
     delete from tasks t where t.user_id = p_user;
     delete from conversations c where c.user_id = p_user and c.id = any (v_conversations);
     delete from turns t where t.user_id = p_user and t.id = any (v_turns);
@@ -824,7 +826,11 @@ export const migrations = (schema: SchemaName) =>
       schema,
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
-        yield* Effect.forEach([...tables, ...functions], (statement) => sql.unsafe(statement), { discard: true })
+        yield* Effect.forEach(
+          [...tables, ...functions, ...directCallStatements],
+          (statement) => sql.unsafe(statement),
+          { discard: true }
+        )
       })
     )
   })

@@ -70,6 +70,15 @@ export class TooManyTasks extends Schema.TaggedError<TooManyTasks>()("TooManyTas
   limit: Schema.Finite
 }) {}
 
+/** As much of this user's is worked on as may be at once, and has been for long. Nothing of this request has happened. */
+export class TooMuchAtOnce extends Schema.TaggedError<TooMuchAtOnce>()("TooMuchAtOnce", {}) {}
+
+/** The user has made as many calls under keys as are remembered: there is room when the oldest is forgotten. */
+export class TooManyKeys extends Schema.TaggedError<TooManyKeys>()("TooManyKeys", {
+  /** How many may be. */
+  limit: Schema.Finite
+}) {}
+
 /** This instance is shutting down; another one goes on with what it had begun. */
 export class ShuttingDown extends Schema.TaggedError<ShuttingDown>()("ShuttingDown", {}) {}
 

@@ -33,3 +33,26 @@ export const utf8Length = (text: string): number => {
   }
   return bytes
 }
+
+/** The greatest depth of brackets in a JSON text, those in strings included: an estimate from above. */
+export const nesting = (text: string): number => {
+  let depth = 0
+  let deepest = 0
+  for (const character of text) {
+    if (character === "[" || character === "{") deepest = Math.max(deepest, ++depth)
+    else if (character === "]" || character === "}") depth--
+  }
+  return deepest
+}
+
+/**
+ * JSON may have these characters as they are (RFC 8259, section 7), but a terminal that shows an answer would obey them. What
+ * a user has stored comes back as the same text all the same.
+ */
+const terminalControls = /[\u007f-\u009f]/g
+
+/** JSON as it is fit to be shown anywhere. */
+export const legible = (json: string): string =>
+  json.search(terminalControls) === -1
+    ? json
+    : json.replaceAll(terminalControls, (character) => `\\u00${character.charCodeAt(0).toString(16)}`)

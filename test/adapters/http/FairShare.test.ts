@@ -3,6 +3,7 @@ import { Deferred, Effect, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"
 import { CurrentUser } from "../../../src/adapters/http/Api.ts"
 import { withinShare } from "../../../src/adapters/http/Middleware.ts"
+import { FairShare, fairShare } from "../../../src/domain/Places.ts"
 import { ada, bob, serveFakes } from "../../support/http.ts"
 
 it.live("four requests of a user are worked on at once; those of others go on meanwhile", () =>
@@ -62,7 +63,7 @@ it.live("bodies of a user's that do not arrive take no place", () =>
 
 it.effect("a place is not waited for without end, and nothing has happened then", () =>
   Effect.gen(function* () {
-    const share = withinShare()
+    const share = withinShare(yield* FairShare)
     let begun = 0
     const request = share(
       Effect.andThen(
@@ -77,5 +78,5 @@ it.effect("a place is not waited for without end, and nothing has happened then"
     assert.strictEqual(body.error.code, "unavailable")
     assert.strictEqual(headers["retry-after"], "1")
     assert.strictEqual(begun, 4)
-  })
+  }).pipe(Effect.provide(fairShare))
 )

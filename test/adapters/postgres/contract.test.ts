@@ -3,12 +3,14 @@ import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
 import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
 import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
 import * as TurnNewsContract from "../../../src/testing/TurnNewsContract.ts"
+import { directCallRepoContract } from "../../contract/DirectCallRepo.ts"
 import { databaseOptions, postgres, repositories, repositoriesUnasked } from "../../support/database.ts"
 
 // As behind PgBouncer in transaction mode; and on one connection, where whatever blocks would block all.
 const bare = repositories.pipe(Layer.provide(postgres(18, { prepare: false, connections: 1 })))
 ConversationRepoContract.suite("PostgreSQL 18, unprepared, one connection", bare)
 TaskToolsContract.suite("PostgreSQL 18, unprepared, one connection", bare)
+directCallRepoContract("PostgreSQL 18, unprepared, one connection", bare)
 
 const nowhere = repositoriesUnasked.pipe(
   Layer.provide(PgDatabase.layer(databaseOptions("postgres://postgres@127.0.0.1:1/x")))
@@ -18,6 +20,7 @@ for (const version of [15, 18] as const) {
   const adapters = repositories.pipe(Layer.provide(postgres(version)))
   ConversationRepoContract.suite(`PostgreSQL ${version}`, adapters, { unreachable: nowhere })
   TaskToolsContract.suite(`PostgreSQL ${version}`, adapters, { unreachable: nowhere })
+  directCallRepoContract(`PostgreSQL ${version}`, adapters)
 }
 
 TurnNewsContract.suite("PostgreSQL 18", repositories.pipe(Layer.provideMerge(postgres(18))))
