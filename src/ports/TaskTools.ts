@@ -63,7 +63,7 @@ export class TaskTools extends Context.Service<
     readonly get: (userId: UserId, taskId: TaskId) => Effect.Effect<Task, TaskNotFound | StorageUnavailable>
     /** Marks a task as completed; one that is completed already stays so. Fails with `TaskNotFound`. */
     readonly complete: (userId: UserId, taskId: TaskId) => Effect.Effect<Task, TaskNotFound | StorageUnavailable>
-    /** Changes what the patch names, and answers the whole task. Fails with `TaskNotFound`. */
+    /** Changes what the patch names, and when it was changed; answers the whole task. Fails with `TaskNotFound`. */
     readonly update: (
       userId: UserId,
       taskId: TaskId,

@@ -480,6 +480,8 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       Expect.isTagged(outcome, "Claimed")
       const ref = outcome.turn.claim
       assert.deepStrictEqual(yield* repo.settled([ref], policy.leaseMillis), [ref.turnId])
+      const abandoned = yield* repo.abandoned(1000, policy.leaseMillis)
+      assert.ok(abandoned.some(({ turnId }) => turnId === ref.turnId))
       assert.strictEqual((yield* begin(user, { idempotencyKey: key("k") }))._tag, "Claimed")
     })
   ),
@@ -513,8 +515,12 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       const name = yield* holder
       const taken = yield* repo.takeUp(turn.claim, name, policy)
       Expect.isTagged(taken, "Claimed")
-      assert.strictEqual(taken.turn.claim.fence, 2)
+      assert.deepStrictEqual(taken.turn, { ...turn, claim: { ...turn.claim, fence: 2 } })
       assert.deepStrictEqual(yield* repo.takeUp(turn.claim, name, policy), taken)
+      // Whoever looks sees that it is another attempt.
+      assert.strictEqual((yield* repo.turn(user, turn.claim.turnId)).attempt, 2)
+      const [glance] = yield* repo.watch([{ ...turn.claim, stop: false }], 1000)
+      assert.strictEqual(glance?.attempt, 2)
       // So is the begin of another message that was given the turn.
       yield* repo.expireLeases
       const next = yield* request(user, { ...inConversation(turn), content: "And now?" })
@@ -798,7 +804,8 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
     Effect.gen(function* () {
       const user = yield* newUser
       const turn = yield* claim(user)
-      const outcome = yield* step(turn)
+      const { calls } = yield* stepRequest(turn)
+      const outcome = yield* step(turn, { calls })
       Expect.isTagged(outcome, "Committed")
       assert.deepStrictEqual(
         outcome.calls.map(({ id: _, ...call }) => call),
@@ -815,6 +822,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
           }
         ]
       )
+      assert.strictEqual(outcome.calls[0]?.id, calls[0]?.id)
       assert.deepStrictEqual(yield* titles(user), ["Milk"])
       // While there is no reply, the calls hang on the user's message.
       const running = yield* messagesOf(turn)
@@ -1096,7 +1104,9 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       assert.deepStrictEqual(yield* fail(turn, true), { _tag: "Lost" })
       assert.deepStrictEqual(yield* titles(user), [])
       assert.strictEqual((yield* step(taken.turn))._tag, "Committed")
-      assert.deepStrictEqual(yield* complete(taken.turn), { _tag: "Lost" }) // it did not see the step
+      // It did not see the step.
+      assert.deepStrictEqual(yield* complete(taken.turn), { _tag: "Lost" })
+      assert.deepStrictEqual(yield* fail(taken.turn, true), { _tag: "Lost" })
       assert.strictEqual((yield* complete({ ...taken.turn, steps: 1 }))._tag, "Completed")
       assert.deepStrictEqual(yield* step({ ...taken.turn, steps: 1 }), { _tag: "Lost" })
       assert.deepStrictEqual(yield* titles(user), ["Milk"])
@@ -1106,18 +1116,23 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
   obligation(
     "answers what is stored when an end is sent again",
     Effect.gen(function* () {
+      const repo = yield* ConversationRepo
       const user = yield* newUser
       const turn = yield* claim(user)
-      const first = yield* complete(turn, "One", `{"n":1}`)
+      const messageId = MessageId.make(yield* uuidV7)
+      const first = yield* complete(turn, "One", `{"n":1}`, { messageId })
       assert.deepStrictEqual(yield* complete(turn, "Two", `{"n":2}`), first)
       assert.deepStrictEqual(yield* fail(turn, true), { _tag: "Lost" })
       assert.deepStrictEqual(
         (yield* messagesOf(turn)).map((row) => row.content),
         ["Hello", "One"]
       )
+      assert.strictEqual((yield* messagesOf(turn))[1]?.id, messageId)
+      assert.deepStrictEqual((yield* repo.turn(user, turn.claim.turnId)).usage, usage)
       const second = yield* claim(user, inConversation(turn))
       const failed = yield* fail(second, true)
       assert.deepStrictEqual(yield* fail(second, true), failed)
+      assert.deepStrictEqual((yield* repo.turn(user, second.claim.turnId)).usage, usage)
       assert.deepStrictEqual(yield* complete(second), { _tag: "Lost" })
       assert.deepStrictEqual(
         (yield* messagesOf(turn)).map((row) => row.turnStatus),
@@ -1188,8 +1203,10 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       let turn = yield* claim(user, { idempotencyKey: key("k") })
       // More often than there are attempts: what is handed back does not count as one.
       for (let i = 0; i < 5; i++) {
-        yield* repo.handBack([turn.claim])
+        const other = yield* claim(user)
+        yield* repo.handBack([turn.claim, other.claim])
         assert.deepStrictEqual(yield* step(turn), { _tag: "Lost" })
+        assert.deepStrictEqual(yield* step(other), { _tag: "Lost" })
         const abandoned = yield* repo.abandoned(1000, policy.leaseMillis)
         Expect.includes(abandoned, {
           userId: user,
@@ -1285,14 +1302,18 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       const abandoned = Effect.map(repo.abandoned(1000, policy.leaseMillis), (refs) =>
         refs.filter((ref) => ref.userId === user).map((ref) => ref.turnId)
       )
-      // One after the other, and the first one's lease is the last to end.
-      const begun = yield* Effect.forEach([200, 100, 1], (leaseMillis) => begin(user, {}, { ...policy, leaseMillis }))
-      const ids = begun.flatMap((outcome) => (outcome._tag === "Claimed" ? [outcome.turn.claim.turnId] : []))
+      const turns = yield* Effect.replicateEffect(claim(user), 3)
+      // The last one's lease is the first to end.
+      const lateFirst = turns.toReversed()
+      for (const [i, turn] of lateFirst.entries()) yield* repo.renew([turn.claim], 1 + 40 * i)
       yield* Expect.eventually(
         "three leases are over",
         Effect.map(abandoned, ({ length }) => length === 3)
       )
-      assert.deepStrictEqual(yield* abandoned, ids.toReversed())
+      assert.deepStrictEqual(
+        yield* abandoned,
+        lateFirst.map((turn) => turn.claim.turnId)
+      )
     })
   ),
 
@@ -1440,6 +1461,7 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       )
       assert.strictEqual(new Set(seen).size, 5)
       assert.deepStrictEqual(yield* repo.list(user, { limit: 2, after }), { items: [], hasMore: false })
+      assert.strictEqual((yield* repo.list(user, { limit: 5, after: Option.none() })).hasMore, false)
       const order = (yield* repo.list(user, { limit: 10, after: Option.none() })).items
       assert.deepStrictEqual(
         order.map((item) => item.id),
@@ -1497,8 +1519,15 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
       assert.deepStrictEqual(yield* page("asc", 4), [[], false])
       assert.deepStrictEqual(yield* page("desc", undefined), [[4, 3, 2], true])
       assert.deepStrictEqual(yield* page("desc", 2), [[1], false])
-      const [message] = yield* messagesOf(first)
-      assert.strictEqual(message?.turnId, first.claim.turnId)
+      assert.deepStrictEqual(yield* page("asc", 1), [[2, 3, 4], false])
+      const messages = yield* messagesOf(first)
+      assert.strictEqual(messages[0]?.turnId, first.claim.turnId)
+      const { createdAt } = yield* repo.get(user, first.claim.conversationId)
+      const times = [createdAt, ...messages.map((message) => message.createdAt)].map(DateTime.toEpochMillis)
+      assert.deepStrictEqual(
+        times,
+        times.toSorted((a, b) => a - b)
+      )
     })
   ),
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
-import { Effect, Option, Result } from "effect"
+import { DateTime, Effect, Option, Result } from "effect"
 import { uuidV7 } from "../domain/Ids.ts"
-import { TaskId as makeTaskId, type TaskId } from "../domain/model/Task.ts"
+import { TaskId as makeTaskId, type Task, type TaskId } from "../domain/model/Task.ts"
 import { UserId } from "../domain/model/User.ts"
 import { TaskTools } from "../ports/TaskTools.ts"
 import * as Expect from "./Expect.ts"
@@ -9,6 +9,15 @@ import { type Obligation, obligationsOf } from "./Obligation.ts"
 
 const newUser = Effect.map(uuidV7, (id) => UserId.make(id))
 const all = { status: "all", limit: 200, after: Option.none<TaskId>() } as const
+
+/** Adds tasks until the store's clock, which has only so fine a tick, is past the last change of this one. */
+const laterThan = Effect.fnUntraced(function* (userId: UserId, task: Task) {
+  const tasks = yield* TaskTools
+  const later = Effect.map(tasks.add(userId, { title: "Later", description: null }, null), ({ createdAt }) =>
+    DateTime.isGreaterThan(createdAt, task.updatedAt)
+  )
+  yield* Expect.eventually("the store's clock goes on", later)
+})
 
 const obligation = obligationsOf("TaskTools")
 
@@ -109,6 +118,7 @@ export const obligations: ReadonlyArray<Obligation<TaskTools>> = [
       assert.deepStrictEqual(yield* list({}), ["abcde", false])
       assert.deepStrictEqual(yield* list({ status: "pending" }), ["acd", false])
       assert.deepStrictEqual(yield* list({ status: "completed" }), ["be", false])
+      assert.deepStrictEqual(yield* list({ limit: 5 }), ["abcde", false])
       assert.deepStrictEqual(yield* list({ limit: 2 }), ["ab", true])
       assert.deepStrictEqual(yield* list({ limit: 2, after: Option.some(makeTaskId.make(2)) }), ["cd", true])
       assert.deepStrictEqual(yield* list({ limit: 2, after: Option.some(makeTaskId.make(4)) }), ["e", false])
@@ -125,6 +135,7 @@ export const obligations: ReadonlyArray<Obligation<TaskTools>> = [
       const { id } = yield* tasks.add(user, { title: "Milk", description: null }, null)
       const done = yield* tasks.complete(user, id)
       assert.strictEqual(done.completed, true)
+      yield* laterThan(user, done)
       assert.deepStrictEqual(yield* tasks.complete(user, id), done)
     })
   ),
@@ -134,7 +145,8 @@ export const obligations: ReadonlyArray<Obligation<TaskTools>> = [
     Effect.gen(function* () {
       const tasks = yield* TaskTools
       const user = yield* newUser
-      const { id } = yield* tasks.add(user, { title: "Milk", description: "2 litres" }, null)
+      const task = yield* tasks.add(user, { title: "Milk", description: "2 litres" }, null)
+      const { createdAt, id } = task
       const seen = (patch: Parameters<typeof tasks.update>[2]) =>
         Effect.map(tasks.update(user, id, patch), ({ completed, description, title }) => [
           title,
@@ -146,6 +158,11 @@ export const obligations: ReadonlyArray<Obligation<TaskTools>> = [
       assert.deepStrictEqual(yield* seen({ description: null }), ["Oat milk", null, true])
       assert.deepStrictEqual(yield* seen({ completed: false, description: "x" }), ["Oat milk", "x", false])
       assert.deepStrictEqual(yield* seen({}), ["Oat milk", "x", false])
+      yield* laterThan(user, yield* tasks.get(user, id))
+      const changed = yield* tasks.update(user, id, { title: "Soy milk" })
+      assert.deepStrictEqual(changed.createdAt, createdAt)
+      assert.ok(DateTime.isGreaterThan(changed.updatedAt, createdAt), "a change is later than what it changes")
+      assert.deepStrictEqual(yield* tasks.get(user, id), changed)
     })
   ),
 

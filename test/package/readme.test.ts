@@ -1,22 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { blocks, entries, install, run, section } from "./support.ts"
-
-const compilerOptions = {
-  noEmit: true,
-  strict: true,
-  exactOptionalPropertyTypes: true,
-  target: "es2024",
-  lib: ["es2024", "dom"],
-  module: "nodenext",
-  // PGlite's own declarations do not pass.
-  skipLibCheck: true
-}
+import { blocks, blocksIn, compile, entries, install, run } from "./support.ts"
 
 describe("what is written for those who embed the package", () => {
   it("runs a turn in ten lines, with nothing else installed", async () => {
-    const [program = ""] = blocks(section, "js")
+    const [program = ""] = blocks("js")
     assert.lengthOf(
       program.split("\n").filter((line) => line !== ""),
       10
@@ -29,18 +18,17 @@ describe("what is written for those who embed the package", () => {
   })
 
   it("fits the package's declarations", async () => {
-    const guide = blocks(readFileSync("docs/embedding.md", "utf8"), "ts")
+    const guide = blocksIn(readFileSync("docs/embedding.md", "utf8"), "ts")
     assert.isAbove(guide.length, 4)
-    const own = [...blocks(section, "js"), ...blocks(section, "ts")]
-    assert.lengthOf(own, 5)
+    const own = [...blocks("js"), ...blocks("ts")]
+    assert.lengthOf(own, 7)
     const programs = [...own, ...guide]
     const folder = await install([...new Set(entries.flatMap((entry) => entry.needs))])
     const all = entries.map(({ name }) => `import "${name}"\n`).join("")
     for (const [index, program] of [...programs, all].entries()) {
       writeFileSync(join(folder, `program-${index}.mts`), program)
     }
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.mts"] }))
-    const { code, stdout } = await run(folder, process.execPath, [resolve("node_modules/typescript/bin/tsc")])
+    const { code, stdout } = await compile(folder, ["*.mts"])
     assert.strictEqual(code, 0, stdout)
   })
 })

@@ -2,13 +2,13 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { demoOf, http, start, startInVain } from "../support/service.ts"
-import { blocks, install, run, section } from "./support.ts"
+import { blocks, install, run } from "./support.ts"
 
 const bin = "node_modules/.bin/turnkeeper"
 
 /** What the README has installed for the service, beside the package and Effect. */
 const needs = [
-  ...(blocks(section, "sh")
+  ...(blocks("sh")
     .at(-1)
     ?.matchAll(/ (@[\w-]+\/[\w-]+)/g) ?? [])
 ].flatMap(([, name]) => name ?? [])

@@ -1,17 +1,20 @@
 import { execFile } from "node:child_process"
-import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterAll, assert } from "@effect/vitest"
 
 /** The README's section for those who embed the package. */
-export const section = /^## As a library\n[\s\S]*?(?=^## )/m.exec(readFileSync("README.md", "utf8"))?.[0] ?? ""
+const section = /^## As a library\n[\s\S]*?(?=^## )/m.exec(readFileSync("README.md", "utf8"))?.[0] ?? ""
 
-/** The blocks of code in a text that are in this language. */
-export const blocks = (text: string, language: string): ReadonlyArray<string> =>
+/** The blocks of code of a text that are in this language. */
+export const blocksIn = (text: string, language: string): ReadonlyArray<string> =>
   [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, code]) =>
     name === language && code !== undefined ? [code] : []
   )
+
+/** Those of the README's section. */
+export const blocks = (language: string): ReadonlyArray<string> => blocksIn(section, language)
 
 /** The entry points by its table, and what each needs beside Effect. */
 export const entries: ReadonlyArray<{ readonly name: string; readonly needs: ReadonlyArray<string> }> = [
@@ -61,4 +64,21 @@ export const install = async (needs: ReadonlyArray<string>): Promise<string> => 
   ])
   assert.strictEqual(code, 0, stderr)
   return folder
+}
+
+const compilerOptions = {
+  noEmit: true,
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  target: "es2024",
+  lib: ["es2024", "dom"],
+  module: "nodenext",
+  // PGlite's own declarations do not pass.
+  skipLibCheck: true
+}
+
+/** Compiles these files of a folder, by the package's declarations. */
+export const compile = (folder: string, include: ReadonlyArray<string>): Promise<Ended> => {
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include }))
+  return run(folder, process.execPath, [resolve("node_modules/typescript/bin/tsc")])
 }

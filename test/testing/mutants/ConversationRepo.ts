@@ -1,10 +1,10 @@
 import { DateTime, Effect, Option, Schema } from "effect"
 import { stateOf } from "../../../src/adapters/memory/MemoryStore.ts"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
-import type { Conversation } from "../../../src/domain/model/Conversation.ts"
+import { type Conversation, MessageId, ToolCallId } from "../../../src/domain/model/Conversation.ts"
 import { StorageUnavailable } from "../../../src/domain/model/Errors.ts"
 import { Task } from "../../../src/domain/model/Task.ts"
-import { noUsage } from "../../../src/domain/model/Turn.ts"
+import { addUsage, noUsage } from "../../../src/domain/model/Turn.ts"
 import type { UserId } from "../../../src/domain/model/User.ts"
 import type {
   BeginOutcome,
@@ -596,5 +596,74 @@ export const mutants: ReadonlyArray<Mutant<ConversationRepo | TaskTools>> = [
   })),
   mutant("is never ready", ["is ready"], () => ({
     check: Effect.fail(new StorageUnavailable({ operation: "ConversationRepo.check" }))
+  })),
+  mutant(
+    "believes any lease that is ahead when it looks for abandoned turns",
+    ["counts a lease as over that is much further ahead than its length: the clock was set back"],
+    ({ repo }) => ({ abandoned: (limit, lease) => repo.abandoned(limit, lease + 1e9) })
+  ),
+  mutant(
+    "forgets whose turn it takes up",
+    ["answers a take-up that is sent again with the same claim"],
+    ({ repo }) => ({
+      takeUp: (turn, holder, policy) =>
+        Effect.map(repo.takeUp(turn, holder, policy), (outcome) =>
+          outcome._tag === "Claimed" ? { ...outcome, turn: { ...outcome.turn, context: { userName: "" } } } : outcome
+        )
+    })
+  ),
+  mutant("tells all attempts alike", ["answers a take-up that is sent again with the same claim"], ({ repo }) => ({
+    watch: (turns, time) =>
+      Effect.map(repo.watch(turns, time), (glances) => glances.map((glance) => ({ ...glance, attempt: 1 })))
+  })),
+  mutant("fails a turn whose steps it has not seen", ["writes nothing under a claim that is over"], (right) => ({
+    fail: (claim, request) => right.repo.fail(claim, { ...request, steps: turnOf(right, claim)?.steps ?? 0 })
+  })),
+  mutant("makes ids of its own for messages", ["answers what is stored when an end is sent again"], ({ repo }) => ({
+    complete: (claim, request) =>
+      Effect.flatMap(uuidV7, (id) => repo.complete(claim, { ...request, messageId: MessageId.make(id) }))
+  })),
+  mutant("makes ids of its own for calls", ["commits a step together with what its tools did"], ({ repo }) => ({
+    step: (claim, request, work, lease) =>
+      Effect.gen(function* () {
+        const ids = yield* Effect.forEach(request.calls, () => uuidV7)
+        const calls = request.calls.map((call, i) => ({ ...call, id: ToolCallId.make(ids[i] ?? "") }))
+        return yield* repo.step(claim, { ...request, calls }, work, lease)
+      })
+  })),
+  mutant(
+    "counts what was used again when an end is sent again",
+    ["answers what is stored when an end is sent again"],
+    (right) => ({
+      complete: (claim, request) =>
+        Effect.suspend(() => {
+          const isOver = turnOf(right, claim)?.status === "completed"
+          return Effect.tap(right.repo.complete(claim, request), () =>
+            Effect.sync(() => {
+              if (isOver) {
+                right.edit(claim.userId, claim.turnId, ({ usage }) => ({ usage: addUsage(usage, request.usage) }))
+              }
+            })
+          )
+        })
+    })
+  ),
+  mutant(
+    "takes the first of several claims back",
+    ["hands claims back, so that others take the turns up at once"],
+    ({ repo }) => ({
+      handBack: (claims) => repo.handBack(claims.slice(0, 1))
+    })
+  ),
+  mutant("says of a full page that there is more", ["lists conversations by activity, page by page"], ({ repo }) => ({
+    list: (userId, query) =>
+      Effect.map(repo.list(userId, query), (page) => ({ ...page, hasMore: page.items.length === query.limit }))
+  })),
+  mutant("forgets when a message was written", ["pages through messages in both directions"], ({ repo }) => ({
+    messages: (userId, conversationId, query) =>
+      Effect.map(repo.messages(userId, conversationId, query), (page) => ({
+        ...page,
+        items: page.items.map((item) => ({ ...item, createdAt: DateTime.makeUnsafe(0) }))
+      }))
   }))
 ]

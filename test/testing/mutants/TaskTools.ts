@@ -85,5 +85,16 @@ export const mutants: ReadonlyArray<Mutant<TaskTools>> = [
           taskId
         )
       })
+  })),
+  mutant("says of a full page that there is more", ["lists by number, by status, page by page"], ({ tasks }) => ({
+    list: (userId, query) =>
+      Effect.map(tasks.list(userId, query), (page) => ({ ...page, hasMore: page.items.length === query.limit }))
+  })),
+  mutant("changes a task that is completed already", ["completes a task, once and again"], ({ tasks }) => ({
+    complete: (userId, taskId) => tasks.update(userId, taskId, { completed: true })
+  })),
+  mutant("does not note when a task was changed", ["changes only what a patch names"], ({ tasks }) => ({
+    update: (userId, taskId, patch) =>
+      Effect.map(tasks.update(userId, taskId, patch), (task) => ({ ...task, updatedAt: task.createdAt }))
   }))
 ]
