@@ -1,4 +1,8 @@
-/** What tells the author of an adapter whether it is right, and fakes for tests, under vitest. */
+/**
+ * What tells the author of an adapter whether it is right, and fakes for tests, under vitest.
+ *
+ * @module turnkeeper/testing
+ */
 export * as AuthContract from "../testing/AuthContract.ts"
 export * as Contract from "../testing/Contract.ts"
 export * as ConversationRepoContract from "../testing/ConversationRepoContract.ts"

@@ -1,4 +1,8 @@
-/** The same for any other test runner: obligations to be run one by one, and fakes. */
+/**
+ * The same for any other test runner: obligations to be run one by one, and fakes.
+ *
+ * @module turnkeeper/testing/core
+ */
 export * as AuthContract from "../../testing/AuthObligations.ts"
 export * as ConversationRepoContract from "../../testing/ConversationRepoObligations.ts"
 export * as Faults from "../../testing/Faults.ts"
