@@ -1,6 +1,8 @@
-import { Layer } from "effect"
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
 import * as PgDatabase from "../../../src/adapters/postgres/PgDatabase.ts"
 import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
+import { simulate } from "../../../src/testing/Simulation.ts"
 import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
 import * as TurnNewsContract from "../../../src/testing/TurnNewsContract.ts"
 import { directCallRepoContract } from "../../contract/DirectCallRepo.ts"
@@ -24,3 +26,11 @@ for (const version of [15, 18] as const) {
 }
 
 TurnNewsContract.suite("PostgreSQL 18", repositories.pipe(Layer.provideMerge(postgres(18))))
+
+it.live("a database with a clock of its own is not simulated", () =>
+  Effect.gen(function* () {
+    const store = repositories.pipe(Layer.provide(postgres(18)))
+    const error = yield* Effect.flip(simulate({ seed: 1, store }))
+    assert.strictEqual(error._tag, "StoreNotSimulated")
+  })
+)
