@@ -4,6 +4,7 @@ import { conversationOf, tokenOf, withClient } from "../../bench/seed.ts"
 import * as BetterAuth from "../../src/adapters/better-auth/BetterAuth.ts"
 import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
+import * as PgDirectCallRepo from "../../src/adapters/postgres/PgDirectCallRepo.ts"
 import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
 import { uuidV7 } from "../../src/domain/Ids.ts"
 import { ConversationId, MessageId, ToolCallId, TurnId } from "../../src/domain/model/Conversation.ts"
@@ -12,6 +13,7 @@ import { IdempotencyKey } from "../../src/domain/model/Turn.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { Auth } from "../../src/ports/Auth.ts"
 import { type BeginRequest, type ClaimedTurn, ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { DirectCallRepo } from "../../src/ports/DirectCallRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
 import { explainAll, type Plan, plansIn } from "./plans.ts"
 import type { PostgresServer } from "./postgres.ts"
@@ -130,6 +132,17 @@ const everything = Effect.fnUntraced(function* (token: string) {
   yield* tasks.update(ada, id, { title: "Rye bread" })
   yield* tasks.complete(ada, id)
   yield* tasks.remove(ada, id)
+
+  const calls = yield* DirectCallRepo
+  const key = IdempotencyKey.make(yield* uuidV7)
+  const keyed = { key, fingerprint: "[]", callId: yield* uuidV7, keysAtMost: 10_000 }
+  const result = { status: "success", result: "{}" } as const
+  yield* calls.perform(ada, Option.none(), Effect.succeed(result))
+  yield* calls.begin(ada, keyed)
+  for (const _ of [1, 2]) yield* calls.perform(ada, Option.some(keyed), Effect.succeed(result))
+  yield* calls.finish(ada, key, keyed.callId, result)
+  yield* calls.sweep(24 * 3600 * 1000)
+
   yield* repo.remove(ada, failed.claim.conversationId)
   yield* repo.eraseUser(UserId.make("user7"))
   yield* repo.sweep(30 * 24 * 3600 * 1000)
@@ -149,7 +162,7 @@ export const explainEverything = Effect.fnUntraced(function* (server: PostgresSe
   })
   const auth = BetterAuth.layer({ names: BetterAuth.defaultNames, secret: Option.none(), requireSigned: false })
   const adapters = Layer.provide(
-    Layer.mergeAll(PgConversationRepo.layer, PgTaskTools.layer, auth),
+    Layer.mergeAll(PgConversationRepo.layer, PgDirectCallRepo.layer, PgTaskTools.layer, auth),
     PgDatabase.layer({ url: Redacted.make(url), connections: 1, prepare: true })
   )
   yield* Effect.provide(
