@@ -17,6 +17,7 @@ export const print = (config: AppConfig, address: string, demo: Option.Option<De
       `  page          ${url}/`,
       `  API document  ${url}/openapi.json`,
       `  reference     ${url}/docs`,
+      `  MCP           ${url}/mcp`,
       `  database      ${
         config.database._tag === "Embedded" ? `embedded, in ${config.database.dataDir}` : "PostgreSQL, by DATABASE_URL"
       }`,

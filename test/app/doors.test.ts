@@ -17,6 +17,7 @@ import { type Adapters, appConfig, serveApp } from "../support/app.ts"
 import { databaseOptions, freshDatabase } from "../support/database.ts"
 import { type Building, type Owner, tryDoors } from "../support/doors.ts"
 import { audience, encoded, issuer, makeKey, nowSeconds, sign, startKeys } from "../support/keys.ts"
+import { initialize, send } from "../support/mcp.ts"
 import { http } from "../support/service.ts"
 
 const secret = "a secret that nobody knows"
@@ -155,6 +156,36 @@ describe("every door", () => {
         assert.isAtLeast(operations, 13)
         assert.isAtLeast(requests, operations * 50)
         process.stdout.write(`${operations} operations, ${requests} requests\n`)
+      }).pipe(Effect.scoped),
+    120_000
+  )
+
+  it.live(
+    "of the Model Context Protocol opens to a good token, and a session to its owner",
+    () =>
+      Effect.gen(function* () {
+        const { ada, bob, statements, url, wrongTokens } = yield* open()
+        const call = {
+          jsonrpc: "2.0",
+          id: 1,
+          method: "tools/call",
+          params: { name: "add_task", arguments: { title: "Milk", user_id: "bob" } }
+        }
+        const session = (yield* send(`${url}/mcp`, ada.token, initialize())).headers["mcp-session-id"] ?? ""
+        const ask = (token: string | undefined, id = session) =>
+          Effect.map(
+            send(`${url}/mcp`, token, call, { "mcp-session-id": id }),
+            ({ status, text }) => `${status} ${text}`
+          )
+        statements()
+        for (const [wrong, token] of Object.entries(wrongTokens)) assert.match(yield* ask(token), /^401 /, wrong)
+        const foreign = yield* ask(bob.token)
+        assert.match(foreign, /^404 /)
+        assert.strictEqual(yield* ask(bob.token, "none"), foreign)
+        assert.deepStrictEqual(statements(), [])
+        assert.match(yield* ask(ada.token), /^200 .*Milk/)
+        const tasks = (owner: Owner) => http("GET", `${url}/api/v1/users/${owner.id}/tasks`, owner.token)
+        assert.deepStrictEqual([(yield* tasks(ada)).json.data.length, (yield* tasks(bob)).json.data.length], [1, 0])
       }).pipe(Effect.scoped),
     120_000
   )

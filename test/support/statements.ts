@@ -11,6 +11,7 @@ import { IdempotencyKey } from "../../src/domain/model/Turn.ts"
 import { UserId } from "../../src/domain/model/User.ts"
 import { Auth } from "../../src/ports/Auth.ts"
 import { type BeginRequest, type ClaimedTurn, ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { DirectCallRepo } from "../../src/ports/DirectCallRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
 import { explainAll, type Plan, plansIn } from "./plans.ts"
 import type { PostgresServer } from "./postgres.ts"
@@ -129,6 +130,17 @@ const everything = Effect.fnUntraced(function* (token: string) {
   yield* tasks.update(ada, id, { title: "Rye bread" })
   yield* tasks.complete(ada, id)
   yield* tasks.remove(ada, id)
+
+  const calls = yield* DirectCallRepo
+  const key = IdempotencyKey.make(yield* uuidV7)
+  const keyed = { key, fingerprint: "[]", callId: yield* uuidV7, keysAtMost: 10_000 }
+  const result = { status: "success", result: "{}" } as const
+  yield* calls.perform(ada, Option.none(), Effect.succeed(result))
+  yield* calls.begin(ada, keyed)
+  for (const _ of [1, 2]) yield* calls.perform(ada, Option.some(keyed), Effect.succeed(result))
+  yield* calls.finish(ada, key, keyed.callId, result)
+  yield* calls.sweep(24 * 3600 * 1000)
+
   yield* repo.remove(ada, failed.claim.conversationId)
   yield* repo.eraseUser(UserId.make("user7"))
   yield* repo.sweep(30 * 24 * 3600 * 1000)

@@ -7,7 +7,7 @@ import * as Tool from "../../../src/domain/Tool.ts"
 import * as Tools from "../../../src/domain/Tools.ts"
 import { DirectCallRepo } from "../../../src/ports/DirectCallRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
-import { connect, serveMcp, stores, tasksOf, titlesOf } from "./support.ts"
+import { connect, serveMcp, stores, tasksOf, titlesOf } from "../../support/mcp.ts"
 
 const newUser = uuidV7
 const empty = Schema.Struct({})
@@ -164,7 +164,12 @@ for (const [name, store] of stores) {
             yield* connect(url, `${yield* newUser}-token`)
           ]
           yield* ada.call("add_task", { title: "Milk" }, "k")
-          for (const again of [ada.call("add_task", { title: "Bread" }, "k"), ada.call("list_tasks", {}, "k")]) {
+          yield* ada.call("complete_task", { task_id: 1 }, "k2")
+          for (const again of [
+            ada.call("add_task", { title: "Bread" }, "k"),
+            ada.call("list_tasks", {}, "k"),
+            ada.call("delete_task", { task_id: 1 }, "k2")
+          ]) {
             const refused = yield* Effect.flip(again)
             assert.strictEqual(refused.code, -32602)
             assert.deepStrictEqual(refused.data, { code: "idempotency_key_reused", retryable: false })

@@ -1,12 +1,14 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
+import { HttpRouter } from "effect/http"
+import * as Mcp from "../../../src/adapters/mcp/Mcp.ts"
 import * as Memory from "../../../src/adapters/memory/Memory.ts"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
 import { AuthUnavailable } from "../../../src/domain/model/Errors.ts"
 import * as Tool from "../../../src/domain/Tool.ts"
 import * as Tools from "../../../src/domain/Tools.ts"
 import { Auth } from "../../../src/ports/Auth.ts"
-import { asking, connect, initialize, send, serveMcp, titlesOf } from "./support.ts"
+import { asking, auth, connect, initialize, type Store, send, serveMcp, titlesOf } from "../../support/mcp.ts"
 
 const newToken = Effect.map(uuidV7, (id) => `${id}-token`)
 const list = { jsonrpc: "2.0", id: 2, method: "tools/list" }
@@ -24,6 +26,45 @@ const open = (url: string, token: string, version?: string) =>
     const session = answer.headers["mcp-session-id"] ?? assert.fail(`there is no session: ${answer.text}`)
     return { answer, session, headers: { "mcp-session-id": session } }
   })
+
+/** Messages that are nearly right, in one way or another. */
+const Message = Schema.Union([
+  Schema.Json,
+  Schema.Struct({
+    jsonrpc: Schema.Union([Schema.Literal("2.0"), Schema.Json]),
+    id: Schema.optionalKey(Schema.Union([Schema.Int, Schema.String, Schema.Json])),
+    method: Schema.Union([
+      Schema.Literals([
+        "initialize",
+        "ping",
+        "tools/list",
+        "tools/call",
+        "resources/list",
+        "prompts/get",
+        "completion/complete",
+        "logging/setLevel",
+        "notifications/cancelled",
+        "subscriptions/listen",
+        "server/discover"
+      ]),
+      Schema.Json
+    ]),
+    params: Schema.optionalKey(
+      Schema.Union([
+        Schema.Struct({
+          name: Schema.Union([Schema.Literals(["add_task", "list_tasks", "update_task"]), Schema.Json]),
+          arguments: Schema.optionalKey(
+            Schema.Union([Schema.Struct({ title: Schema.Json, task_id: Schema.Json }), Schema.Json])
+          ),
+          _meta: Schema.optionalKey(
+            Schema.Union([Schema.Struct({ "turnkeeper/idempotency-key": Schema.Json }), Schema.Json])
+          )
+        }),
+        Schema.Json
+      ])
+    )
+  })
+])
 
 /** Why a message was refused. */
 const refusal = (answer: {
@@ -91,12 +132,18 @@ layer(Memory.layer, { excludeTestServices: true })("MCP over HTTP", (it) => {
         const url = yield* serveMcp()
         const token = yield* newToken
         const { headers } = yield* open(url, token)
+        const deep = `{"title":${"[".repeat(20_000)}${"]".repeat(20_000)}}`
         const post = (body: string, more: Record<string, string> = {}) =>
           send(url, token, body, { ...headers, ...more })
         for (const [body, status, code] of [
           ["", 400, "invalid_request"],
           ["{", 400, "invalid_request"],
           [`${"[".repeat(20_000)}${"]".repeat(20_000)}`, 400, "invalid_request"],
+          [
+            `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add_task","arguments":${deep}}}`,
+            400,
+            "invalid_request"
+          ],
           ["[]", 400, undefined],
           [JSON.stringify([list, list]), 400, "invalid_request"],
           [`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"${"y".repeat(140_000)}"}}`, 413, "payload_too_large"]
@@ -345,16 +392,16 @@ layer(Memory.layer, { excludeTestServices: true })("MCP over HTTP", (it) => {
           Effect.forEach(sessions, ([token, headers]) => send(url, token, call, headers), { concurrency: "unbounded" })
         )
         yield* Deferred.await(stuck)
-        const [[, first]] = sessions
-        assert.strictEqual((yield* send(url, bob, cancelled, first)).status, 404)
-        assert.strictEqual((yield* send(url, ada, cancelled, first)).status, 202)
+        const [, [, second]] = sessions
+        assert.strictEqual((yield* send(url, bob, cancelled, second)).status, 404)
+        assert.strictEqual((yield* send(url, ada, cancelled, second)).status, 202)
         yield* Deferred.succeed(free, undefined)
         const answers = yield* Fiber.join(calls)
         assert.deepStrictEqual(
           answers.map((answer) => [answer.status, answer.text.includes('"isError":false')]),
           [
-            [200, false],
             [200, true],
+            [200, false],
             [200, true]
           ]
         )
@@ -363,18 +410,82 @@ layer(Memory.layer, { excludeTestServices: true })("MCP over HTTP", (it) => {
     )
   })
 
-  it.effect("answers have no character that a terminal would obey", () =>
+  it.effect("a call whose client goes away is left", () =>
     Effect.gen(function* () {
-      const url = yield* serveMcp()
+      const stuck = yield* Deferred.make<void>()
+      const left = yield* Deferred.make<void>()
+      const wait = Tool.make({
+        name: "wait",
+        description: "Waits.",
+        parameters: Schema.Struct({}),
+        result: Schema.Struct({}),
+        kind: "external",
+        handler: () =>
+          Deferred.succeed(stuck, undefined).pipe(
+            Effect.andThen(Effect.never),
+            Effect.onInterrupt(() => Deferred.succeed(left, undefined))
+          )
+      })
+      const url = yield* serveMcp({ tools: Tools.layerOf(wait) })
       const token = yield* newToken
       const { headers } = yield* open(url, token)
-      const title = "Milk\u009b2J\u007f\u0085"
-      const answer = yield* send(url, token, add(title), headers)
-      assert.notMatch(answer.text, /[\u007f-\u009f]/)
-      assert.strictEqual(answer.json.result.structuredContent.task.title, title)
-      assert.strictEqual(answer.headers["cache-control"], "no-store")
-      assert.isString(answer.headers["x-request-id"])
+      const call = { jsonrpc: "2.0", id: 7, method: "tools/call", params: { name: "wait" } }
+      yield* Effect.raceFirst(Effect.asVoid(send(url, token, call, headers)), Deferred.await(stuck))
+      yield* Deferred.await(left)
     })
+  )
+
+  it.effect("answers are as they should be on an application's own router as well", () =>
+    Effect.gen(function* () {
+      const tools = Tools.layer.pipe(Layer.provide(Layer.succeedContext(yield* Effect.context<Store>())))
+      const mcp = Mcp.layer({ path: "/agent/mcp", name: "ours", version: "7", instructions: "A list." }).pipe(
+        Layer.provide([tools, auth]),
+        Layer.provide(Layer.succeedContext(yield* Effect.context<Store>()))
+      )
+      const { dispose, handler } = HttpRouter.toWebHandler(mcp, { disableLogger: true })
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const post = (message: unknown, headers: Record<string, string> = {}) =>
+        Effect.promise(async () => {
+          const response = await handler(
+            new Request("http://app.example.com/agent/mcp?from=here", {
+              method: "POST",
+              headers: {
+                authorization: "Bearer ada-token",
+                accept: "application/json, text/event-stream",
+                "content-type": "application/json",
+                ...headers
+              },
+              body: JSON.stringify(message)
+            })
+          )
+          const text = await response.text()
+          return { response, text, json: JSON.parse(text) }
+        })
+      const begun = yield* post(initialize())
+      assert.deepInclude(begun.json.result, { serverInfo: { name: "ours", version: "7" }, instructions: "A list." })
+      const title = "Milk\u009b2J\u007f\u0085"
+      const session = { "mcp-session-id": begun.response.headers.get("mcp-session-id") ?? "" }
+      const { json, response, text } = yield* post(add(title), session)
+      assert.notMatch(text, /[\u007f-\u009f]/)
+      assert.strictEqual(json.result.structuredContent.task.title, title)
+      assert.strictEqual(response.headers.get("cache-control"), "no-store")
+      assert.strictEqual(response.headers.get("content-type"), "application/json")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect.prop(
+    "whatever is sent is answered, and nothing that is sent makes an error of ours",
+    { message: Message, session: Schema.Boolean },
+    ({ message, session }) =>
+      Effect.gen(function* () {
+        const url = yield* serveMcp()
+        const { headers } = yield* open(url, "fuzz-token")
+        const answer = yield* send(url, "fuzz-token", message, session ? headers : {})
+        assert.isBelow(answer.status, 500, answer.text)
+        const { error } = answer.json ?? {}
+        assert.notStrictEqual(error?.code, -32603, answer.text)
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 60 } }
   )
 
   it.effect("a client can ask whether anybody is there", () =>

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Array, Effect, Schema } from "effect"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
-import { connect, serveMcp, stores, tasksOf } from "./support.ts"
+import { connect, serveMcp, stores, tasksOf } from "../../support/mcp.ts"
 
 /** What a client may ask for. A user's first task is number 1. */
 const Move = Schema.Union([

@@ -6,7 +6,7 @@ import { Effect, Schema } from "effect"
 import * as Memory from "../../../src/adapters/memory/Memory.ts"
 import * as Tool from "../../../src/domain/Tool.ts"
 import * as Tools from "../../../src/domain/Tools.ts"
-import { serveMcp } from "./support.ts"
+import { serveMcp } from "../../support/mcp.ts"
 
 /**
  * Those of the protocol's own scenarios for servers that are about tools and the transport. The others are about:

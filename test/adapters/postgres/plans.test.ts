@@ -27,6 +27,7 @@ describe("plans", () => {
           [...tables],
           [
             "conversations",
+            "direct_calls",
             "messages",
             "rate_limits",
             "session",

@@ -4,21 +4,21 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 import { type CallToolResult, CallToolResultSchema } from "@modelcontextprotocol/sdk/types.js"
 import { Context, Data, Effect, Layer, Predicate, Redacted, References, Schema, type Scope } from "effect"
 import { HttpServer } from "effect/http"
-import { Readiness } from "../../../src/adapters/http/Handlers.ts"
-import { serve } from "../../../src/adapters/http/Server.ts"
-import * as Mcp from "../../../src/adapters/mcp/Mcp.ts"
-import * as Memory from "../../../src/adapters/memory/Memory.ts"
-import * as OfflineModel from "../../../src/adapters/offline/OfflineModel.ts"
-import { InvalidToken } from "../../../src/domain/model/Errors.ts"
-import { Task } from "../../../src/domain/model/Task.ts"
-import { UserId } from "../../../src/domain/model/User.ts"
-import * as Tools from "../../../src/domain/Tools.ts"
-import * as Turnkeeper from "../../../src/domain/Turnkeeper.ts"
-import { Auth } from "../../../src/ports/Auth.ts"
-import type { ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
-import type { DirectCallRepo } from "../../../src/ports/DirectCallRepo.ts"
-import type { TaskTools } from "../../../src/ports/TaskTools.ts"
-import { postgres, repositories } from "../../support/database.ts"
+import { Readiness } from "../../src/adapters/http/Handlers.ts"
+import { serve } from "../../src/adapters/http/Server.ts"
+import * as Mcp from "../../src/adapters/mcp/Mcp.ts"
+import * as Memory from "../../src/adapters/memory/Memory.ts"
+import * as OfflineModel from "../../src/adapters/offline/OfflineModel.ts"
+import { InvalidToken } from "../../src/domain/model/Errors.ts"
+import { Task } from "../../src/domain/model/Task.ts"
+import { UserId } from "../../src/domain/model/User.ts"
+import * as Tools from "../../src/domain/Tools.ts"
+import * as Turnkeeper from "../../src/domain/Turnkeeper.ts"
+import { Auth } from "../../src/ports/Auth.ts"
+import type { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import type { DirectCallRepo } from "../../src/ports/DirectCallRepo.ts"
+import type { TaskTools } from "../../src/ports/TaskTools.ts"
+import { postgres, repositories } from "./database.ts"
 
 export type Store = ConversationRepo | DirectCallRepo | TaskTools
 
@@ -29,7 +29,7 @@ export const stores = [
 ] as const
 
 /** Whoever has a token `<user>-token` is that user. */
-const auth = Layer.succeed(Auth, {
+export const auth = Layer.succeed(Auth, {
   authenticate: (token) => {
     const [, id] = /^([a-z0-9-]+)-token$/.exec(Redacted.value(token)) ?? []
     return id === undefined ? Effect.fail(new InvalidToken()) : Effect.succeed({ id: UserId.make(id), name: id })
@@ -160,7 +160,7 @@ const parse = (text: string) => {
   if (!text.startsWith("data:")) return JSON.parse(text)
   return text
     .split("\n")
-    .filter((line) => line.startsWith("data:"))
+    .filter((line) => /^data: ./.test(line))
     .map((line) => JSON.parse(line.slice(5)))
 }
 
