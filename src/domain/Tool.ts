@@ -1,5 +1,6 @@
 import { Duration, Effect, type JsonSchema, Predicate, Result, Schema } from "effect"
 import type { ToolDefinition } from "../ports/LLM.ts"
+import type { TaskOperation } from "../ports/TaskTools.ts"
 import type { StorageUnavailable } from "./model/Errors.ts"
 import type { UserId } from "./model/User.ts"
 
@@ -53,6 +54,21 @@ export interface ToolDescription extends ToolDefinition {
   readonly annotations: ToolAnnotations
 }
 
+/** A call that is no more than an operation on tasks, which a store may carry out by itself in the statement of its step. */
+export interface OperationCall {
+  readonly operation: TaskOperation
+  /** What the model is told where it is not possible. */
+  readonly refusal: string
+}
+
+/** A call whose arguments fit. */
+export interface ReadCall<out R> {
+  /** Carries it out: to a JSON object. */
+  readonly run: Effect.Effect<string, CallFailed, R>
+  /** The same as a value, where it is one. */
+  readonly operation: OperationCall | undefined
+}
+
 /** A tool of the agent, as `make` makes it. `R` is what its handler needs. */
 export interface Tool<out R = never> {
   readonly name: string
@@ -63,8 +79,8 @@ export interface Tool<out R = never> {
   readonly parameters: () => JsonSchema.JsonSchema
   readonly output: () => JsonSchema.JsonSchema | undefined
   readonly annotations: ToolAnnotations
-  /** Reads the arguments, which are JSON; tells why they do not fit, or how the call is carried out: to a JSON object. */
-  readonly prepare: (args: string, call: ToolCallContext) => Result.Result<Effect.Effect<string, CallFailed, R>, string>
+  /** Reads the arguments, which are JSON, or tells why they do not fit. */
+  readonly read: (args: string, call: ToolCallContext) => Result.Result<ReadCall<R>, string>
 }
 
 /** The JSON Schema of a tool's parameters, as models take it. Throws where a schema, or a part of it, has none. */
@@ -126,6 +142,8 @@ const externalPatience = Duration.seconds(30)
  * - `timeout`: how long it may take, by default 1.5 seconds (which is the most) inside a transaction and 30 outside
  * - `annotations`: what clients are told of it, where it is offered to some; what is left out is told as the worst
  * - `handler`: fails with `ToolFailed` for what the model is to know, and with anything else for what it is not
+ * - `operation`: where a call is an operation of `TaskTools` and nothing else, that operation. A store may then do without the
+ *   handler, to the same effect
  *
  * Whatever a handler does (fail, die, hang, answer too much), the turn goes on: the model is told that the tool failed.
  */
@@ -142,6 +160,7 @@ export const make = <
   readonly kind: "transactional" | "external"
   readonly timeout?: Duration.Input
   readonly annotations?: Partial<ToolAnnotations>
+  readonly operation?: (args: Parameters["Type"]) => OperationCall
   readonly handler: (
     args: Parameters["Type"],
     call: ToolCallContext
@@ -160,11 +179,16 @@ export const make = <
     parameters: () => toParameters(options.parameters),
     output: () => toOutput(options.result),
     annotations: annotationsOf(options.annotations ?? {}),
-    prepare: (args, call) =>
+    read: (args, call) =>
       Result.mapBoth(decode(args), {
         onFailure: (error) => error.message,
-        onSuccess: (decoded) =>
-          Effect.mapError(Effect.flatMap(handler(decoded, call), encode), (reason) => new CallFailed({ reason }))
+        onSuccess: (decoded) => ({
+          run: Effect.suspend(() => handler(decoded, call)).pipe(
+            Effect.flatMap(encode),
+            Effect.mapError((reason) => new CallFailed({ reason }))
+          ),
+          operation: options.operation?.(decoded)
+        })
       })
   }
 }

@@ -3,6 +3,7 @@ import { Context, Deferred, Duration, Effect, Fiber, Layer, Schema } from "effec
 import { TestClock } from "effect/testing"
 import { StorageUnavailable } from "../../src/domain/model/Errors.ts"
 import { TaskTitle } from "../../src/domain/model/Task.ts"
+import * as TaskToolset from "../../src/domain/TaskToolset.ts"
 import * as Tool from "../../src/domain/Tool.ts"
 import * as Tools from "../../src/domain/Tools.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
@@ -256,6 +257,37 @@ describe("a tool of one's own", () => {
         model.prompts[0]?.tools.map((one) => one.name),
         ["count_rooms", "open_door"]
       )
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("may stand beside some of the five", () =>
+    Effect.gen(function* () {
+      const { addTask } = TaskToolset.make({ maxTasks: 1 })
+      const own = tool("own", "transactional", () => Effect.succeed({}))
+      const { chat, model } = yield* makeInstance(
+        [
+          asks(["add_task", { title: "Milk" }], ["add_task", { title: "Bread" }]),
+          asks(["own", {}], ["list_tasks", {}]),
+          says("Done.")
+        ],
+        {},
+        Layer.orDie(Tools.layerOf(addTask, own))
+      )
+      const reply = replyOf(yield* chat.send(message("Milk and bread")))
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => call.result["error"] ?? call.toolName),
+        [
+          "add_task",
+          "The limit of 1 tasks is reached: one must be deleted before another is added.",
+          "own",
+          "There is no tool named list_tasks."
+        ]
+      )
+      assert.deepStrictEqual(
+        model.prompts[0]?.tools.map((one) => one.name),
+        ["add_task", "own"]
+      )
+      assert.deepStrictEqual(yield* tasksOfAda, [["Milk", false]])
     }).pipe(Effect.provide(repositories))
   )
 
