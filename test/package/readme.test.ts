@@ -30,7 +30,7 @@ describe("the README's section for those who embed the package", () => {
 
   it("fits the package's declarations", async () => {
     const programs = [...blocks("js"), ...blocks("ts")]
-    assert.lengthOf(programs, 4)
+    assert.lengthOf(programs, 5)
     const folder = await install([...new Set(entries.flatMap((entry) => entry.needs))])
     const all = entries.map(({ name }) => `import "${name}"\n`).join("")
     for (const [index, program] of [...programs, all].entries()) {
