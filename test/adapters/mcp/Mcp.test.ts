@@ -7,7 +7,7 @@ import * as Tool from "../../../src/domain/Tool.ts"
 import * as Tools from "../../../src/domain/Tools.ts"
 import { DirectCallRepo } from "../../../src/ports/DirectCallRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
-import { connect, serveMcp, stores, tasksOf, titlesOf } from "../../support/mcp.ts"
+import { connect, send, serveMcp, stores, tasksOf, titlesOf } from "../../support/mcp.ts"
 
 const newUser = uuidV7
 const empty = Schema.Struct({})
@@ -383,10 +383,8 @@ for (const [name, store] of stores) {
           })
         )
         const url = yield* serveMcp({ tools: Tools.layerWith(wait) })
-        const [ada, bob] = [
-          yield* connect(url, `${yield* newUser}-token`),
-          yield* connect(url, `${yield* newUser}-token`)
-        ]
+        const [adaId, bobId] = [yield* newUser, yield* newUser]
+        const [ada, bob] = [yield* connect(url, `${adaId}-token`), yield* connect(url, `${bobId}-token`)]
         const many = yield* Effect.forkChild(
           Effect.all(
             Array.from({ length: 9 }, () => ada.call("wait")),
@@ -394,8 +392,15 @@ for (const [name, store] of stores) {
           )
         )
         yield* Deferred.await(full)
+        // It is the same share as over HTTP.
+        const rest = (id: string) =>
+          send(url.replace("/mcp", `/api/v1/users/${id}/tasks`), `${id}-token`, undefined, {}, "GET")
+        const waiting = yield* Effect.forkChild(rest(adaId), { startImmediately: true })
         assert.deepStrictEqual(yield* titlesOf(bob), [])
+        for (let i = 0; i < 5; i++) assert.strictEqual((yield* rest(bobId)).status, 200)
+        assert.isUndefined(waiting.pollUnsafe())
         yield* Deferred.succeed(open, undefined)
+        assert.strictEqual((yield* Fiber.join(waiting)).status, 200)
         assert.strictEqual((yield* Fiber.join(many)).length, 9)
         assert.strictEqual(most, 4)
       })
