@@ -1,6 +1,6 @@
 import { createServer } from "node:http"
 import { NodeHttpClient, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Config, Effect, Layer } from "effect"
+import { Config, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { Settings, Turnkeeper, Turns } from "turnkeeper"
 import { Routes } from "turnkeeper/http"
@@ -19,16 +19,9 @@ const model = OpenAiModel.layerConfig({
   baseUrl: Config.withDefault(Config.String("OPENAI_BASE_URL"), "https://api.openai.com/v1")
 })
 
-const settings = Layer.effect(
-  Settings.Settings,
-  Effect.map(
-    Config.withDefault(Config.Duration("SHUTDOWN_GRACE"), Settings.defaultSettings.shutdownGrace),
-    (shutdownGrace) => ({
-      ...Settings.defaultSettings,
-      shutdownGrace
-    })
-  )
-)
+const settings = Settings.layerConfig({
+  shutdownGrace: Config.withDefault(Config.Duration("SHUTDOWN_GRACE"), Settings.defaultSettings.shutdownGrace)
+})
 
 const stores = Postgres.layer({ schema: "agent" })
 
