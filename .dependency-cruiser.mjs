@@ -153,6 +153,8 @@ export default {
   options: {
     doNotFollow: { path: "^node_modules/" },
     tsPreCompilationDeps: true,
+    // The package by its own name is its source there.
+    tsConfig: { fileName: "tsconfig.json" },
     enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] }
   }
 }

@@ -5,7 +5,7 @@ export default defineConfig({
     environment: "node",
     include: ["test/**/*.test.ts"],
     // These need a browser, or the package as it is published, and have commands of their own.
-    exclude: ["test/browser/**", "test/package/**"],
+    exclude: ["test/browser/**", "test/examples/**", "test/package/**"],
     globalSetup: "test/support/postgres.ts",
     setupFiles: "test/support/compiled.ts",
     // On two cores, threads were some 10 % quicker than forks, and all of them quicker than one worker fewer.

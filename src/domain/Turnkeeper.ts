@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
 import type { ConversationRepo } from "../ports/ConversationRepo.ts"
 import type { LLM } from "../ports/LLM.ts"
 import type { TaskTools } from "../ports/TaskTools.ts"
@@ -17,17 +17,6 @@ export const layerWithoutTools: Layer.Layer<
   never,
   ConversationRepo | LLM | Tools.Tools
 > = Layer.merge(Chat.layer, TurnFeed.layer).pipe(Layer.provideMerge(Turns.layer), Layer.provide(Agent.layer))
-
-/**
- * Drains the domain when it is closed (`Turns.drain`). What needs the domain is closed before the domain itself: a layer that is
- * built behind a server (`Layer.provide(server)`) lets those who wait have their answers while it is still there to send them.
- */
-export const layerDrain: Layer.Layer<never, never, Turns.Turns> = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const turns = yield* Turns.Turns
-    yield* Effect.addFinalizer(() => turns.drain)
-  })
-)
 
 /** The same with the five tools that keep a to-do list. */
 export const layer: Layer.Layer<

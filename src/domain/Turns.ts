@@ -335,4 +335,20 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
   })
 )
 
+/**
+ * Has the turns drained when it is closed. What is built last is closed first: over the server that answers their clients, it
+ * lets them be told how their turns ended, or that another instance goes on with them.
+ *
+ * @example
+ * ```ts
+ * Turns.layerDrain.pipe(Layer.provide(server), Layer.provide(Turnkeeper.layer))
+ * ```
+ */
+export const layerDrain: Layer.Layer<never, never, Turns> = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const turns = yield* Turns
+    yield* Effect.addFinalizer(() => turns.drain)
+  })
+)
+
 const renewalTimedOut = new StorageUnavailable({ operation: "Turns.renew" })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Latch, Logger, Option, Result, Scope } from "effect"
+import { Deferred, Duration, Effect, Fiber, Latch, Layer, Logger, Option, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Chat, ChatError } from "../../src/domain/Chat.ts"
 import { failedNote } from "../../src/domain/History.ts"
@@ -8,6 +8,7 @@ import { ConversationId, MessageId, TurnId } from "../../src/domain/model/Conver
 import { UserId } from "../../src/domain/model/User.ts"
 import { defaultSettings } from "../../src/domain/Settings.ts"
 import { leaseMillis, turnPolicy } from "../../src/domain/TurnPolicy.ts"
+import { layerDrain, Turns } from "../../src/domain/Turns.ts"
 import { type BeginRequest, ConversationRepo } from "../../src/ports/ConversationRepo.ts"
 import { type Completion, ModelFailed } from "../../src/ports/LLM.ts"
 import { asks, type Line, says } from "../../src/testing/ScriptedModel.ts"
@@ -795,6 +796,21 @@ describe("Turns", () => {
       yield* Deferred.succeed(thinking, undefined)
       assert.strictEqual(replyOf(yield* Fiber.join(fiber)).message, "Just in time.")
       yield* Fiber.join(draining)
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("is drained when what was built last is closed, ahead of the server that it was built on", () =>
+    Effect.gen(function* () {
+      const { turns } = yield* instance([])
+      const closed: Array<string> = []
+      const server = Layer.effectDiscard(
+        Effect.addFinalizer(() =>
+          Effect.map(Effect.result(turns.ready), (ready) => void closed.push(`the server, with turns ${ready._tag}`))
+        )
+      )
+      const drain = layerDrain.pipe(Layer.provide(server), Layer.provide(Layer.succeed(Turns, turns)))
+      yield* Effect.scoped(Effect.andThen(Layer.build(drain), turns.ready))
+      assert.deepStrictEqual(closed, ["the server, with turns Failure"])
     }).pipe(Effect.provide(repositories))
   )
 

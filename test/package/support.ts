@@ -47,13 +47,17 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
-/** An empty folder in which the packed package was installed, with Effect and these packages. */
-export const install = async (needs: ReadonlyArray<string>): Promise<string> => {
-  const [tarball] = tarballs
-  assert.isDefined(tarball, "there is no package: npm run check:package makes it")
+/** An empty folder, which goes when the file's tests are over. */
+export const temporaryFolder = (): string => {
   const folder = mkdtempSync(join(tmpdir(), "package-"))
   folders.push(folder)
-  const packages = ["effect", ...needs].map((needed) => `${needed}@${peerDependencies[needed]}`)
+  return folder
+}
+
+/** Installs the packed package in a folder, and these packages; those that its `package.json` asks for, too. */
+export const installIn = async (folder: string, packages: ReadonlyArray<string> = []): Promise<void> => {
+  const [tarball] = tarballs
+  assert.isDefined(tarball, "there is no package: npm run check:package makes it")
   const { code, stderr } = await run(folder, "npm", [
     "install",
     "--no-audit",
@@ -63,6 +67,15 @@ export const install = async (needs: ReadonlyArray<string>): Promise<string> => 
     ...packages
   ])
   assert.strictEqual(code, 0, stderr)
+}
+
+/** An empty folder in which the packed package was installed, with Effect and these packages. */
+export const install = async (needs: ReadonlyArray<string>): Promise<string> => {
+  const folder = temporaryFolder()
+  await installIn(
+    folder,
+    ["effect", ...needs].map((needed) => `${needed}@${peerDependencies[needed]}`)
+  )
   return folder
 }
 
