@@ -1,23 +1,21 @@
-import { Console, Effect, Layer, Option, Schema } from "effect"
-import { Chat, Turn, Turnkeeper, User } from "turnkeeper"
+import { Console, Effect, Layer, Option } from "effect"
+import { Chat, Turnkeeper, User } from "turnkeeper"
 import { Memory } from "turnkeeper/memory"
 import { OfflineModel } from "turnkeeper/offline"
 
-const ada = { id: User.UserId.make("ada"), name: "Ada" }
-const decodeReply = Schema.decodeEffect(Schema.fromJsonString(Turn.TurnReply))
-
-const turn = Effect.gen(function* () {
-  const chat = yield* Chat.Chat
-  const { body } = yield* chat.send({
-    user: ada,
-    message: "Add a task to buy milk",
-    conversationId: Option.none(),
-    idempotencyKey: Option.none()
-  })
-  const reply = yield* decodeReply(body)
-  yield* Console.log(reply.message)
-})
-
+const user = { id: User.UserId.make("ada"), name: "Ada" }
+const message = {
+  user,
+  message: "Add a task to buy milk",
+  conversationId: Option.none(),
+  idempotencyKey: Option.none()
+}
+const turn = Effect.flatMap(Chat.Chat, (chat) => chat.send(message))
 const app = Turnkeeper.layer.pipe(Layer.provide([Memory.layer, OfflineModel.layer]))
 
-await Effect.runPromise(Effect.provide(turn, app))
+await Effect.runPromise(
+  turn.pipe(
+    Effect.flatMap((answer) => Console.log(Chat.replyOf(answer).message)),
+    Effect.provide(app)
+  )
+)
