@@ -182,6 +182,16 @@ layer(postgres(), { excludeTestServices: true, timeout: "60 seconds" })("stateme
 })
 
 /** A database of its own with both repositories over one connection, a holder of locks, and one to look on. */
+/** Comes back once so many wait for a lock. */
+const waiting = Effect.fnUntraced(function* (watcher: SqlClient.SqlClient, count: number) {
+  for (let i = 0; i < 1000; i++) {
+    const rows = yield* watcher`select 1 from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`
+    if (rows.length >= count) return
+  }
+  assert.fail("nobody waits")
+})
+
 const locking = Effect.gen(function* () {
   const options = databaseOptions(yield* freshDatabase(), 1)
   yield* PgDatabase.migrate(options)
@@ -196,6 +206,7 @@ const locking = Effect.gen(function* () {
     tools: Context.get(context, TaskTools),
     /** That of another instance. */
     otherRepo: Context.get(other, ConversationRepo),
+    otherTools: Context.get(other, TaskTools),
     /** Holds what the statement locks until it is released; that may be after one more statement. */
     hold: Effect.fnUntraced(function* (statement: string) {
       const locked = yield* Deferred.make<void>()
@@ -216,15 +227,8 @@ const locking = Effect.gen(function* () {
     /** Ends all connections that are inside a transaction, as a server that goes down does. */
     cut: watcher`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and state like '%in transaction%' and pid <> pg_backend_pid()`,
-    /** Comes back once somebody waits for a lock. */
-    somebodyWaits: Effect.gen(function* () {
-      for (let i = 0; i < 1000; i++) {
-        const rows = yield* watcher`select 1 from pg_stat_activity
-          where datname = current_database() and wait_event_type = 'Lock'`
-        if (rows.length > 0) return
-      }
-      assert.fail("nobody waits")
-    })
+    somebodyWaits: waiting(watcher, 1),
+    twoWait: waiting(watcher, 2)
   }
 })
 
@@ -391,6 +395,22 @@ describe("a write that meets a lock", () => {
         toldFrom: 0
       })
       assert.strictEqual(completed._tag, "Completed")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("erases no number of a task that stays, though there was none before", () =>
+    Effect.gen(function* () {
+      const { hold, otherTools, repo, tools, twoWait, somebodyWaits } = yield* locking
+      const milk = { title: "Milk", description: null }
+      yield* claimed(repo, user)
+      const { release } = yield* hold("select 1 from messages for update")
+      const erase = yield* Effect.forkChild(repo.eraseUser(user))
+      yield* somebodyWaits // the erasure has looked for tasks, and waits for the messages
+      const adding = yield* Effect.forkChild(otherTools.add(user, milk, null))
+      yield* Effect.raceFirst(Fiber.await(adding), twoWait)
+      yield* release
+      yield* Fiber.join(erase)
+      assert.deepStrictEqual([(yield* Fiber.join(adding)).id, (yield* tools.add(user, milk, null)).id], [1, 2])
     }).pipe(Effect.scoped)
   )
 })
