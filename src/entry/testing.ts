@@ -6,6 +6,7 @@
 export * as AuthContract from "../testing/AuthContract.ts"
 export * as Contract from "../testing/Contract.ts"
 export * as ConversationRepoContract from "../testing/ConversationRepoContract.ts"
+export * as DirectCallRepoContract from "../testing/DirectCallRepoContract.ts"
 export * as Faults from "../testing/Faults.ts"
 export * as LLMContract from "../testing/LLMContract.ts"
 export * as MemoryTurnNews from "../testing/MemoryTurnNews.ts"

@@ -441,7 +441,7 @@ export class ConversationRepo extends Context.Service<
     ) => Effect.Effect<Page<StoredMessage>, ConversationNotFound | StorageUnavailable>
     /** How a turn stands. One whose conversation was deleted is none. */
     readonly turn: (userId: UserId, turnId: TurnId) => Effect.Effect<StoredTurn, TurnNotFound | StorageUnavailable>
-    /** Removes all that the store holds of a user: conversations, turns with their keys, tasks. */
+    /** Removes all that the store holds of a user: conversations, turns with their keys, tasks, keys of direct calls. */
     readonly eraseUser: (userId: UserId) => Effect.Effect<void, StorageUnavailable>
     /** Succeeds when the store answers and has all that this version needs. */
     readonly check: Effect.Effect<void, StorageUnavailable>

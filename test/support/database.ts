@@ -5,10 +5,12 @@ import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
 import * as PgConversationRepo from "../../src/adapters/postgres/PgConversationRepo.ts"
 import * as PgDatabase from "../../src/adapters/postgres/PgDatabase.ts"
+import * as PgDirectCallRepo from "../../src/adapters/postgres/PgDirectCallRepo.ts"
 import * as PgTaskTools from "../../src/adapters/postgres/PgTaskTools.ts"
 import * as Postgres from "../../src/adapters/postgres/Postgres.ts"
 import { defaultSchema } from "../../src/adapters/postgres/Schema.ts"
 import { ConversationRepo } from "../../src/ports/ConversationRepo.ts"
+import { DirectCallRepo } from "../../src/ports/DirectCallRepo.ts"
 import { TaskTools } from "../../src/ports/TaskTools.ts"
 import type { Version } from "./postgres.ts"
 
@@ -49,7 +51,8 @@ export const postgres = (version: Version = 18, more: Partial<PgDatabase.Options
 export const repositories = Postgres.layer()
 
 /** The same, which builds without asking the database for anything. */
-export const repositoriesUnasked = Layer.merge(
+export const repositoriesUnasked = Layer.mergeAll(
   Layer.effect(ConversationRepo, PgConversationRepo.make(defaultSchema)),
+  Layer.effect(DirectCallRepo, PgDirectCallRepo.make(defaultSchema)),
   Layer.effect(TaskTools, PgTaskTools.make(defaultSchema))
 )

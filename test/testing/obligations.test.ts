@@ -4,12 +4,14 @@ import { TestClock } from "effect/testing"
 import * as Memory from "../../src/adapters/memory/Memory.ts"
 import * as AuthObligations from "../../src/testing/AuthObligations.ts"
 import * as ConversationRepoObligations from "../../src/testing/ConversationRepoObligations.ts"
+import * as DirectCallRepoObligations from "../../src/testing/DirectCallRepoObligations.ts"
 import * as LLMObligations from "../../src/testing/LLMObligations.ts"
 import type { Obligation, ObligationBroken } from "../../src/testing/Obligation.ts"
 import * as TaskToolsObligations from "../../src/testing/TaskToolsObligations.ts"
 import * as TurnNewsObligations from "../../src/testing/TurnNewsObligations.ts"
 import * as auth from "./mutants/Auth.ts"
 import * as conversationRepo from "./mutants/ConversationRepo.ts"
+import * as directCallRepo from "./mutants/DirectCallRepo.ts"
 import * as llm from "./mutants/LLM.ts"
 import type { Mutant } from "./mutants/Mutant.ts"
 import * as outOfReach from "./mutants/OutOfReach.ts"
@@ -74,6 +76,13 @@ describe("the obligations of", () => {
   )
   proves("TaskTools", TaskToolsObligations.obligations, Memory.layer, taskTools.mutants)
   proves("TaskTools, out of reach", TaskToolsObligations.outOfReach, outOfReach.right, outOfReach.taskTools)
+  proves("DirectCallRepo", DirectCallRepoObligations.obligations, Memory.layer, directCallRepo.mutants)
+  proves(
+    "DirectCallRepo, out of reach",
+    DirectCallRepoObligations.outOfReach,
+    outOfReach.right,
+    outOfReach.directCallRepo
+  )
   proves("LLM", LLMObligations.obligations, llm.right, llm.mutants)
   proves("LLM, whose provider fails", LLMObligations.whenItFails, llm.rightFailing, llm.mutantsFailing)
   proves("LLM, whose provider hangs", LLMObligations.whenItHangs, llm.rightHanging, llm.mutantsHanging, onSimulatedTime)

@@ -129,9 +129,16 @@ export const runMigrations = (
 ): Effect.Effect<void, SqlError.SqlError | Migrator.MigrationError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const { sql } = yield* clientOf(schema)
-    // Whoever may not create a schema may have been given one.
-    const exists = yield* sql`select 1 where to_regnamespace(${`"${schema}"`}) is not null`
-    if (exists.length === 0) yield* sql`create schema if not exists ${sql(schema)}`
+    const exists = Effect.map(
+      sql`select 1 where to_regnamespace(${`"${schema}"`}) is not null`,
+      (rows) => rows.length > 0
+    )
+    // Whoever may not create a schema may have been given one; and of two who create it at once, one may be told that it is there.
+    if (!(yield* exists)) {
+      yield* Effect.catch(sql`create schema if not exists ${sql(schema)}`, (error) =>
+        Effect.flatMap(exists, (isThere) => (isThere ? Effect.void : Effect.fail(error)))
+      )
+    }
     yield* Migrator.make({})({ loader: migrations(schema), table: `${schema}.${migrationsTable}` }).pipe(
       Effect.provideService(SqlClient.SqlClient, sql)
     )

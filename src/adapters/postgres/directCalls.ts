@@ -1,7 +1,7 @@
 /*
- * Calls under a key that clients have tools carry out themselves, and what came of them. The lock of the key comes before that of
- * the user's counter. Erasing a user has the counter first, since what was committed under it must all go; it meets the lock of
- * a key that is taken up again only.
+ * Calls under a key that clients have tools carry out themselves, and what came of them. The lock of a user's new keys comes
+ * before that of the key, and this before that of the user's counter. Erasing a user has the counter first, since what was
+ * committed under it must all go; it meets the lock of a key that is taken up again only.
  */
 const table = `create table direct_calls (
     user_id text collate "C" not null,
@@ -21,15 +21,20 @@ export const directCallStatements: ReadonlyArray<string> = [
   "create index direct_calls_created on direct_calls (created_at)",
 
   // Looks a key up, or remembers it: 'begun', 'carried', 'reused' or 'too_many'. Whoever has it in another transaction is
-  // waited for.
+  // waited for; and one new key of a user for another, or each would count as if there were no other.
   `create function direct_call_key(p_user text, p_key text, p_request text, p_id uuid, p_limit int, out outcome text,
     out call_id uuid, out call_status text, out call_result text)
   language plpgsql set enable_seqscan = off set search_path from current as $$
-  declare v_hash bytea := sha256(convert_to(p_request, 'UTF8')); c direct_calls;
+  declare v_hash bytea := sha256(convert_to(p_request, 'UTF8')); v_alone boolean := false; c direct_calls;
   begin
     loop
       select * into c from direct_calls d where d.user_id = p_user and d.idempotency_key = p_key for no key update;
       exit when found;
+      if not v_alone then
+        perform pg_advisory_xact_lock(hashtextextended('turnkeeper/direct_calls/' || p_user, 0));
+        v_alone := true;
+        continue;
+      end if;
       if p_limit <= (select count(*) from (select 1 from direct_calls d where d.user_id = p_user limit p_limit) x) then
         outcome := 'too_many';
         return;

@@ -683,7 +683,9 @@ const functions = [
     select array_agg(x.id) into v_turns from (
       select t.id from turns t where t.user_id = p_user
         and (t.status = 'deleted' or t.conversation_id = any (v_conversations)) order by t.id for update) x;
-    perform 1 from user_counters u where u.user_id = p_user for update;
+    -- Locks the counter also where there was none, or what is added meanwhile would stay, and its number go.
+    insert into user_counters as u (user_id, next_task_id) values (p_user, 1)
+      on conflict (user_id) do update set next_task_id = u.next_task_id;
     delete from direct_calls d where d.user_id = p_user;
     delete from tasks t where t.user_id = p_user;
     delete from conversations c where c.user_id = p_user and c.id = any (v_conversations);

@@ -5,6 +5,7 @@
  */
 export * as AuthContract from "../../testing/AuthObligations.ts"
 export * as ConversationRepoContract from "../../testing/ConversationRepoObligations.ts"
+export * as DirectCallRepoContract from "../../testing/DirectCallRepoObligations.ts"
 export * as Faults from "../../testing/Faults.ts"
 export * as LLMContract from "../../testing/LLMObligations.ts"
 export * as MemoryTurnNews from "../../testing/MemoryTurnNews.ts"

@@ -48,6 +48,25 @@ describe("PgDatabase", () => {
     })
   )
 
+  it.live("goes on where somebody else creates its schema at the same moment", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase()
+      const sql = Context.get(yield* Layer.build(plain(url)), SqlClient.SqlClient)
+      const other = Context.get(yield* Layer.build(Layer.fresh(plain(url))), SqlClient.SqlClient)
+      const waiting = other`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+      const migrating = yield* sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql`create schema turnkeeper`
+          const fiber = yield* Effect.forkScoped(PgDatabase.migrate(databaseOptions(url)))
+          while ((yield* waiting).length === 0) yield* Effect.yieldNow
+          return fiber
+        })
+      )
+      yield* Fiber.join(migrating)
+      yield* Effect.provide(PgDatabase.requireMigrations(defaultSchema), plain(url))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("refuses a database that lacks the migrations, and is not ready on it", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase()
@@ -182,6 +201,16 @@ layer(postgres(), { excludeTestServices: true, timeout: "60 seconds" })("stateme
 })
 
 /** A database of its own with both repositories over one connection, a holder of locks, and one to look on. */
+/** Comes back once so many wait for a lock. */
+const waiting = Effect.fnUntraced(function* (watcher: SqlClient.SqlClient, count: number) {
+  for (let i = 0; i < 1000; i++) {
+    const rows = yield* watcher`select 1 from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`
+    if (rows.length >= count) return
+  }
+  assert.fail("nobody waits")
+})
+
 const locking = Effect.gen(function* () {
   const options = databaseOptions(yield* freshDatabase(), 1)
   yield* PgDatabase.migrate(options)
@@ -196,6 +225,7 @@ const locking = Effect.gen(function* () {
     tools: Context.get(context, TaskTools),
     /** That of another instance. */
     otherRepo: Context.get(other, ConversationRepo),
+    otherTools: Context.get(other, TaskTools),
     /** Holds what the statement locks until it is released; that may be after one more statement. */
     hold: Effect.fnUntraced(function* (statement: string) {
       const locked = yield* Deferred.make<void>()
@@ -216,15 +246,8 @@ const locking = Effect.gen(function* () {
     /** Ends all connections that are inside a transaction, as a server that goes down does. */
     cut: watcher`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and state like '%in transaction%' and pid <> pg_backend_pid()`,
-    /** Comes back once somebody waits for a lock. */
-    somebodyWaits: Effect.gen(function* () {
-      for (let i = 0; i < 1000; i++) {
-        const rows = yield* watcher`select 1 from pg_stat_activity
-          where datname = current_database() and wait_event_type = 'Lock'`
-        if (rows.length > 0) return
-      }
-      assert.fail("nobody waits")
-    })
+    somebodyWaits: waiting(watcher, 1),
+    twoWait: waiting(watcher, 2)
   }
 })
 
@@ -391,6 +414,22 @@ describe("a write that meets a lock", () => {
         toldFrom: 0
       })
       assert.strictEqual(completed._tag, "Completed")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("erases no number of a task that stays, though there was none before", () =>
+    Effect.gen(function* () {
+      const { hold, otherTools, repo, tools, twoWait, somebodyWaits } = yield* locking
+      const milk = { title: "Milk", description: null }
+      yield* claimed(repo, user)
+      const { release } = yield* hold("select 1 from messages for update")
+      const erase = yield* Effect.forkChild(repo.eraseUser(user))
+      yield* somebodyWaits // the erasure has looked for tasks, and waits for the messages
+      const adding = yield* Effect.forkChild(otherTools.add(user, milk, null))
+      yield* Effect.raceFirst(Fiber.await(adding), twoWait)
+      yield* release
+      yield* Fiber.join(erase)
+      assert.deepStrictEqual([(yield* Fiber.join(adding)).id, (yield* tools.add(user, milk, null)).id], [1, 2])
     }).pipe(Effect.scoped)
   )
 })

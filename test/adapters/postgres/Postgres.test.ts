@@ -9,6 +9,7 @@ import { UserId } from "../../../src/domain/model/User.ts"
 import { ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
 import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
+import * as DirectCallRepoContract from "../../../src/testing/DirectCallRepoContract.ts"
 import * as TaskToolsContract from "../../../src/testing/TaskToolsContract.ts"
 import { freshDatabase } from "../../support/database.ts"
 
@@ -77,6 +78,7 @@ const policy = {
 
 const stores = Postgres.layer({ schema: "Agents_2" }).pipe(Layer.provide(host))
 ConversationRepoContract.suite("a host's client, in a schema of its choice", stores)
+DirectCallRepoContract.suite("a host's client, in a schema of its choice", stores)
 TaskToolsContract.suite("a host's client, in a schema of its choice", stores)
 
 describe("in a database of the application", () => {
@@ -131,7 +133,7 @@ describe("in a database of the application", () => {
         group by 1 order by 1`
       assert.deepStrictEqual(schemas, [
         { place: "app", n: 3 },
-        { place: "turnkeeper", n: 10 }
+        { place: "turnkeeper", n: 11 }
       ])
     }).pipe(Effect.provide(host))
   )
