@@ -131,7 +131,7 @@ describe("in a database of the application", () => {
         group by 1 order by 1`
       assert.deepStrictEqual(schemas, [
         { place: "app", n: 3 },
-        { place: "turnkeeper", n: 10 }
+        { place: "turnkeeper", n: 11 }
       ])
     }).pipe(Effect.provide(host))
   )
