@@ -29,7 +29,15 @@ import {
   type StoredMessage,
   type StoredTurn
 } from "../../ports/ConversationRepo.ts"
-import { asStorage, isConflict, isLockTimeout, retryLocks, sqlDefectsAsFailures, storageErrors } from "./errors.ts"
+import {
+  asStorage,
+  conflictsOfTools,
+  isConflict,
+  isLockTimeout,
+  retryLocks,
+  sqlDefectsAsFailures,
+  storageErrors
+} from "./errors.ts"
 import { latestMigration, migrationsTable } from "./migrations.ts"
 import { isTaskToolsAt } from "./PgTaskTools.ts"
 import { clientOf, type SchemaName } from "./Schema.ts"
@@ -578,7 +586,11 @@ export const make = (schema: SchemaName): Effect.Effect<ConversationRepo["Servic
       atomically: (_, effect) =>
         sql
           .withTransaction(Effect.tap(effect, sql`select ${own}constraints_hold()`))
-          .pipe(sqlDefectsAsFailures, storageErrors("ConversationRepo.atomically")),
+          .pipe(
+            sqlDefectsAsFailures,
+            Effect.mapError(conflictsOfTools("ConversationRepo.atomically")),
+            storageErrors("ConversationRepo.atomically")
+          ),
       complete: (claim, request) =>
         sql`select * from ${own}turn_complete(${claim.userId}, ${claim.conversationId}::uuid, ${claim.turnId}::uuid,
           ${claim.fence}::int, ${request.steps}::int, ${request.messageId}::uuid, ${request.content}, ${request.response},

@@ -2,8 +2,10 @@ import { Cause, Effect, Predicate, Schedule, Schema } from "effect"
 import { SqlError } from "effect/sql"
 import { StorageUnavailable } from "../../domain/model/Errors.ts"
 import { retryFailed } from "../../domain/Retry.ts"
+import { CallFailed } from "../../domain/Tool.ts"
 
 const isUnavailable = Schema.is(StorageUnavailable)
+const isCallFailed = Schema.is(CallFailed)
 const isSqlError = Schema.is(SqlError.SqlError)
 
 /** The SQLSTATE that the server gave, if it was the server that spoke. */
@@ -29,6 +31,15 @@ export const isConflict = (error: unknown): boolean => {
   if (isUnavailable(error)) return isConflict(error.cause) // one of a tool's, inside the transaction
   return isSqlError(error) && (error.reason._tag === "DeadlockError" || error.reason._tag === "SerializationError")
 }
+
+/**
+ * A tool of the application's that fell to a conflict has not failed: its step has, which is carried out again. This makes it that
+ * of the step.
+ */
+export const conflictsOfTools =
+  (operation: string) =>
+  <E>(error: E): E | StorageUnavailable =>
+    isCallFailed(error) && isConflict(error.reason) ? new StorageUnavailable({ operation, cause: error.reason }) : error
 
 /** Whether a lock was not to be had in time. */
 export const isLockTimeout = (error: unknown): error is SqlError.SqlError =>

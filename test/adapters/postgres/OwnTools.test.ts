@@ -82,6 +82,23 @@ describe("a transactional tool on PostgreSQL", () => {
     }).pipe(Effect.provide(database), Effect.scoped, quietly)
   )
 
+  it.live("that falls to a deadlock has not failed: its step is carried out again", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const unlucky = tool("unlucky", (sql) =>
+        Effect.andThen(
+          sql`insert into rooms values (${`room ${++runs}`})`,
+          runs === 1 ? sql`do $$ begin raise sqlstate '40P01'; end $$` : sql`select 1`
+        )
+      )
+      assert.deepStrictEqual(yield* stepWith(unlucky), {
+        ...failed,
+        statuses: ["success", "success", "success"],
+        rooms: [{ name: "room 2" }]
+      })
+    }).pipe(Effect.provide(database), Effect.scoped, quietly)
+  )
+
   it.live("that breaks what is looked at no sooner than at the commit has failed too", () =>
     Effect.gen(function* () {
       const orphan = tool("orphan", (sql) => sql`insert into bookings values ('1', 'nowhere')`)
