@@ -1,4 +1,4 @@
-import { Config, Context, Duration, Effect, Layer } from "effect"
+import { Config, Context, Duration, Effect, Layer, Schema } from "effect"
 
 /** What an operator may want otherwise. */
 export interface Settings {
@@ -36,13 +36,35 @@ export const Settings = Context.Reference<Settings>("turnkeeper/domain/Settings"
   defaultValue: () => defaultSettings
 })
 
-/** Some settings otherwise than by default. */
-export const layer = (settings: Partial<Settings>): Layer.Layer<never> =>
-  Layer.succeed(Settings, { ...defaultSettings, ...settings })
+/** Settings that nothing could go by. */
+export class SettingsInvalid extends Schema.TaggedError<SettingsInvalid>()("SettingsInvalid", {
+  problems: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `The settings are wrong:\n${this.problems.map((problem) => `  - ${problem}`).join("\n")}`
+  }
+}
+
+/** Some settings otherwise than by default. Fails with `SettingsInvalid`, which tells all that is wrong at once. */
+export const layer = (settings: Partial<Settings>): Layer.Layer<never, SettingsInvalid> =>
+  Layer.effect(
+    Settings,
+    Effect.suspend(() => {
+      const all = { ...defaultSettings, ...settings }
+      const problems = Object.entries(all).flatMap(([name, value]) => {
+        if (Duration.isDuration(value)) return Duration.isNegative(value) ? [`${name} is negative`] : []
+        return value === null || (Number.isSafeInteger(value) && value > 0)
+          ? []
+          : [`${name} is ${value}, and no count from 1 on`]
+      })
+      return problems.length === 0 ? Effect.succeed(all) : Effect.fail(new SettingsInvalid({ problems }))
+    })
+  )
 
 /**
- * The same, with settings that are read from the application's `ConfigProvider`. Fails with `ConfigError` where one is missing
- * there, or is wrong.
+ * The same, with settings that are read from the application's `ConfigProvider`. Fails with `ConfigError` besides, where one is
+ * missing there, or is wrong.
  */
-export const layerConfig = (settings: Config.Wrap<Partial<Settings>>): Layer.Layer<never, Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(settings), layer))
+export const layerConfig = (
+  settings: Config.Wrap<Partial<Settings>>
+): Layer.Layer<never, Config.ConfigError | SettingsInvalid> => Layer.unwrap(Effect.map(Config.unwrap(settings), layer))

@@ -85,16 +85,32 @@ export interface Tool<out R = never> {
 
 /** The JSON Schema of a tool's parameters, as models take it. Throws where a schema, or a part of it, has none. */
 export const toParameters = (parameters: Schema.Constraint): JsonSchema.JsonSchema => {
-  const { definitions, schema: found } = Schema.toJsonSchemaDocument(parameters)
-  // A struct without fields is told as anything but null.
-  const schema: JsonSchema.JsonSchema = "not" in found ? { type: "object", properties: {} } : found
-  if (schema["type"] !== "object") throw new TypeError("they are no object")
-  for (const part of [schema, ...Object.values(definitions)]) requireShape(part, "")
-  return {
-    ...schema,
-    ...(Object.keys(definitions).length > 0 && { $defs: definitions }),
-    additionalProperties: false
+  try {
+    const { definitions, schema: found } = rootOf(Schema.toJsonSchemaDocument(parameters))
+    // A struct without fields is told as anything but null.
+    const schema: JsonSchema.JsonSchema = "not" in found ? { type: "object", properties: {} } : found
+    if (schema["type"] !== "object") throw new TypeError("they are no object")
+    for (const part of [schema, ...Object.values(definitions)]) requireShape(part, "")
+    const others = schema["additionalProperties"]
+    return {
+      ...schema,
+      ...(Object.keys(definitions).length > 0 && { $defs: definitions }),
+      // Those of a record; a struct ignores them, and the model had better not send any.
+      additionalProperties: Predicate.isObject(others) ? others : false
+    }
+  } catch (cause) {
+    throw new TypeError(`parameters without a JSON Schema: ${cause instanceof Error ? cause.message : cause}`, {
+      cause
+    })
   }
+}
+
+const ownReference = /^#\/\$defs\/(.*)$/
+
+/** A schema with a name of its own is a reference, where models want the object itself. */
+const rootOf = ({ definitions, schema }: Pick<JsonSchema.Document<JsonSchema.Dialect>, "definitions" | "schema">) => {
+  const name = Predicate.isString(schema["$ref"]) ? ownReference.exec(schema["$ref"])?.[1] : undefined
+  return { definitions, schema: (name === undefined ? undefined : definitions[name]) ?? schema }
 }
 
 /** What says nothing of a value, where a schema knows of no JSON for it, would let the model send anything. */
@@ -102,21 +118,27 @@ const requireShape = (schema: unknown, at: string): void => {
   if (!Predicate.isObject(schema)) return
   const { description: _, title: __, ...shape } = { ...schema }
   if (Object.keys(shape).length === 0) throw new TypeError(`nothing is known of ${at}`)
-  const { anyOf, items, properties }: Readonly<Record<string, unknown>> = shape
+  const { additionalProperties, anyOf, items, prefixItems, properties }: Readonly<Record<string, unknown>> = shape
   for (const [name, property] of Object.entries(Predicate.isObject(properties) ? properties : {})) {
     requireShape(property, at === "" ? name : `${at}.${name}`)
   }
   requireShape(items, `${at}[]`)
-  if (Array.isArray(anyOf)) for (const one of anyOf) requireShape(one, at)
+  requireShape(additionalProperties, `${at}.*`)
+  for (const one of [anyOf, prefixItems].flat()) requireShape(one, at)
 }
 
-/** The JSON Schema of a tool's successes, which say that they are such; none where their schema has no simple one. */
+/**
+ * The JSON Schema of a tool's successes, which say that they are such; none where their schema has no simple one. Throws where
+ * they are no object, or say something else of that.
+ */
 export const toOutput = (result: Schema.Constraint): JsonSchema.JsonSchema | undefined => {
   const document = Result.try(() => Schema.toJsonSchemaDocument(result))
   if (Result.isFailure(document)) return undefined
-  const { definitions, schema: found } = document.success
+  const { definitions, schema: found } = rootOf(document.success)
   const schema: JsonSchema.JsonSchema = "not" in found ? { type: "object" } : found
   const { properties = {}, required = [], type }: Readonly<Record<string, unknown>> = schema
+  if (type !== undefined && type !== "object") throw new TypeError("a result that is no object")
+  if (Predicate.hasProperty(properties, "success")) throw new TypeError('a "success" of its own in its result')
   if (type !== "object" || !Predicate.isObject(properties) || !Array.isArray(required)) return undefined
   return {
     type,
@@ -125,6 +147,8 @@ export const toOutput = (result: Schema.Constraint): JsonSchema.JsonSchema | und
     ...(Object.keys(definitions).length > 0 && { $defs: definitions })
   }
 }
+
+const isObject = (json: string): boolean => json.startsWith("{")
 
 /** The longest that a tool may take inside a transaction: a database throws out whoever idles there for two seconds. */
 const transactionalPatience = Duration.millis(1500)
@@ -185,6 +209,7 @@ export const make = <
         onSuccess: (decoded) => ({
           run: Effect.suspend(() => handler(decoded, call)).pipe(
             Effect.flatMap(encode),
+            Effect.filterOrFail(isObject, () => new TypeError("The result is no object")),
             Effect.mapError((reason) => new CallFailed({ reason }))
           ),
           operation: options.operation?.(decoded)

@@ -1,4 +1,4 @@
-import { Context, Duration, Effect, Layer, Option, Result, Schema } from "effect"
+import { Cause, Context, Duration, Effect, Fiber, Layer, Option, Result, Schema } from "effect"
 import { type CallResult, ConversationRepo, type FoldedCall } from "../ports/ConversationRepo.ts"
 import { TaskTools } from "../ports/TaskTools.ts"
 import { StorageUnavailable } from "./model/Errors.ts"
@@ -6,7 +6,7 @@ import { nesting, toStorable, utf8Length } from "./model/Text.ts"
 import type { UserId } from "./model/User.ts"
 import { Settings } from "./Settings.ts"
 import * as TaskToolset from "./TaskToolset.ts"
-import { type CallFailed, type Tool, type ToolDescription, ToolFailed } from "./Tool.ts"
+import { CallFailed, type Tool, type ToolDescription, ToolFailed } from "./Tool.ts"
 
 /** The longest arguments that are looked at: several times what the longest task needs. */
 const argumentsLimit = 64 * 1024
@@ -96,9 +96,12 @@ const register = <R>(
     const add = (name: string, toTool: () => KnownTool): void => {
       if (!toolName.test(name)) problems.push(`"${name}" is no name: 1 to 64 characters of A-Z a-z 0-9 _ -`)
       if (tools.has(name)) problems.push(`"${name}" is there twice`)
-      const made = Result.try({ try: toTool, catch: String })
+      const made = Result.try({
+        try: toTool,
+        catch: (error) => (error instanceof Error ? error.message : String(error))
+      })
       if (Result.isSuccess(made)) tools.set(name, made.success)
-      else problems.push(`"${name}" has parameters without a JSON Schema: ${made.failure}`)
+      else problems.push(`"${name}" has ${made.failure}`)
     }
     for (const tool of given) add(tool.name, () => known(repo, tool, services))
     if (problems.length > 0) return yield* new ToolsInvalid({ problems })
@@ -134,9 +137,14 @@ const known = <R>(repo: ConversationRepo["Service"], tool: Tool<R>, services: Co
       output: tool.output(),
       annotations: tool.annotations
     },
-    prepare: (userId, args, key) =>
-      Result.map(tool.read(args, { userId, key }), ({ operation, run }) => {
-        const result = Effect.provideContext(run, services)
+    prepare: (userId, args, key) => {
+      // A schema may have code of the application's in it.
+      const read = Result.try({ try: () => tool.read(args, { userId, key }), catch: (thrown) => thrown })
+      if (Result.isFailure(read)) {
+        return Result.succeed({ isExternal: false, execute: answerFailure(tool.name, read.failure) })
+      }
+      return Result.map(read.success, ({ operation, run }) => {
+        const result = asFailure(Effect.provideContext(run, services))
         const told = (outcome: Effect.Effect<CallResult, CallFailed | StorageUnavailable>) =>
           Effect.catchTag(outcome, "CallFailed", ({ reason }) =>
             // Inside of the step the store that is out of reach is the step's own; outside it is the tool's affair.
@@ -150,22 +158,36 @@ const known = <R>(repo: ConversationRepo["Service"], tool: Tool<R>, services: Co
             folded: { _tag: "Task", operation: operation.operation, refusal: refusal(operation.refusal) }
           }
         }
-        const guarded = isExternal ? result : repo.atomically(userId, result)
+        // What is an error to the model has not happened: inside of what is undone then.
+        const shown = Effect.flatMap(result, show)
+        const guarded = isExternal ? apart(shown) : repo.atomically(userId, shown)
         return {
           isExternal,
           execute: told(
-            Effect.timeoutOrElse(Effect.map(guarded, shown), {
-              duration: tool.timeout,
-              orElse: () => Effect.succeed(late)
-            })
+            Effect.timeoutOrElse(guarded, { duration: tool.timeout, orElse: () => Effect.succeed(late) })
           ).pipe(Effect.catchDefect((defect) => answerFailure(tool.name, defect)))
         }
       })
+    }
   }
 }
 
-const shown = (json: string): CallResult =>
-  utf8Length(json) > resultLimit ? refusal("The tool answered more than can be shown.") : success(toStorable(json))
+/** A tool that interrupts itself has failed: nobody else was meant by it. */
+const asFailure = <A, R>(run: Effect.Effect<A, CallFailed, R>): Effect.Effect<A, CallFailed, R> =>
+  Effect.catchCauseIf(run, Cause.hasInterrupts, (cause) => Effect.fail(new CallFailed({ reason: cause })))
+
+/** In a fiber of its own: whoever cannot be interrupted is left behind, and holds up nobody. */
+const apart = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.forkDetach(call), (fiber) =>
+    Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
+  )
+
+const show = (json: string): Effect.Effect<CallResult, CallFailed> =>
+  utf8Length(json) > resultLimit
+    ? Effect.fail(new CallFailed({ reason: tooLarge }))
+    : Effect.succeed(success(toStorable(json)))
+
+const tooLarge = new ToolFailed({ message: "The tool answered more than can be shown." })
 
 /** What a tool answers, as a JSON object, in the form that `FoldedCall` lays down. */
 const success = (json: string): CallResult => ({

@@ -11,8 +11,10 @@ import {
   FiberSet,
   Latch,
   Layer,
+  References,
   Schedule,
-  Scope
+  Scope,
+  Tracer
 } from "effect"
 import {
   type Claim,
@@ -112,6 +114,16 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
     const settings = yield* Settings
     const policy = turnPolicy(settings)
     const scope = yield* Effect.scope
+    const home = yield* Effect.context<never>()
+
+    /**
+     * A turn outlives whoever asked for it, and another instance may go on with it: it has nothing of theirs, such as a transaction
+     * that is under way, but what its log and its trace are to be told by.
+     */
+    const atHome = <A, E>(turn: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.updateContext(turn, (caller: Context.Context<never>) =>
+        Context.merge(home, Context.pick(Tracer.ParentSpan, References.CurrentLogAnnotations)(caller))
+      )
 
     const places = makePlaces(beginningsAtOnce, beginningsEach)
     const beginnings = yield* FiberSet.make<unknown, unknown>()
@@ -168,7 +180,7 @@ export const layer: Layer.Layer<Turns, never, Agent | ConversationRepo> = Layer.
       yield* FiberMap.run(
         fibers,
         claim.turnId,
-        agent.run(turn, live).pipe(
+        atHome(agent.run(turn, live)).pipe(
           Effect.onExit(ended),
           Effect.asVoid,
           Effect.catchCause((cause) =>

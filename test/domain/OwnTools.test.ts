@@ -199,6 +199,103 @@ describe("a tool of one's own", () => {
       }).pipe(Effect.provide(repositories))
   )
 
+  it.effect("may do whatever it likes, and its turn goes on", () =>
+    Effect.gen(function* () {
+      const strange = Tool.make({
+        name: "strange",
+        description: "Has code in its schema.",
+        parameters: Schema.Struct({
+          url: Schema.String.check(Schema.makeFilter((text) => new URL(text).protocol === "https:"))
+        }),
+        result: Nothing,
+        kind: "transactional",
+        handler: () => Effect.succeed({})
+      })
+      const large = Tool.make({
+        name: "large",
+        description: "Answers too much, and has done something.",
+        parameters: Nothing,
+        result: Schema.Struct({ text: Schema.String }),
+        kind: "transactional",
+        handler: () => Effect.as(addTask("Large"), { text: "x".repeat(20_000) })
+      })
+      const interrupted = tool("interrupted", "transactional", () =>
+        Effect.andThen(addTask("Interrupted"), Effect.interrupt)
+      )
+      const interruptedOutside = tool("interrupted_outside", "external", () => Effect.interrupt)
+      const deaf = tool("deaf", "external", () => Effect.uninterruptible(Effect.never))
+      const { chat } = yield* instance(
+        [
+          asks(["strange", { url: "no url" }], ["large", {}], ["interrupted", {}]),
+          asks(["interrupted_outside", {}], ["deaf", {}]),
+          says("Done.")
+        ],
+        strange,
+        large,
+        interrupted,
+        interruptedOutside,
+        deaf
+      )
+      const sending = yield* Effect.forkChild(chat.send(message("Go")))
+      yield* TestClock.adjust("40 seconds")
+      const reply = replyOf(yield* Fiber.join(sending))
+      assert.strictEqual(reply.message, "Done.")
+      assert.deepStrictEqual(
+        reply.toolCalls.map((call) => call.result["error"]),
+        [
+          "The tool failed.",
+          "The tool answered more than can be shown.",
+          "The tool failed.",
+          "The tool failed.",
+          "The tool did not answer within 30s."
+        ]
+      )
+      assert.deepStrictEqual(yield* tasksOfAda, [])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("has nothing of the fiber that asked for its turn", () =>
+    Effect.gen(function* () {
+      const Tenant = Context.Reference<string>("turnkeeper/test/domain/OwnTools.test/Tenant", {
+        defaultValue: () => "nobody's"
+      })
+      const seen: Array<string> = []
+      const look = tool("look", "external", () => Effect.map(Tenant, (tenant) => ({ seen: seen.push(tenant) })))
+      const { chat } = yield* instance([asks(["look", {}]), says("Done.")], look)
+      yield* Effect.provideService(chat.send(message("Go")), Tenant, "the caller's")
+      assert.deepStrictEqual(seen, ["nobody's"])
+    }).pipe(Effect.provide(repositories))
+  )
+
+  it.effect("may be told of by a schema with a name, or by a record", () =>
+    Effect.gen(function* () {
+      const named = Tool.make({
+        name: "named",
+        description: "",
+        parameters: Schema.Struct({ room: Schema.String }).annotate({ identifier: "Booking" }),
+        result: Schema.Struct({ room: Schema.String }).annotate({ identifier: "Booked" }),
+        kind: "external",
+        handler: Effect.succeed
+      })
+      const record = Tool.make({
+        name: "record",
+        description: "",
+        parameters: Schema.Record(Schema.String, Schema.Int),
+        result: Nothing,
+        kind: "external",
+        handler: () => Effect.succeed({})
+      })
+      const { definitions } = yield* Effect.provide(Tools.Tools, Tools.layerOf(named, record))
+      assert.deepInclude(definitions[0]?.parameters, {
+        type: "object",
+        required: ["room"],
+        additionalProperties: false
+      })
+      assert.deepInclude(definitions[0]?.output, { type: "object", required: ["success", "room"] })
+      assert.deepInclude(definitions[1]?.parameters, { type: "object", additionalProperties: { type: "integer" } })
+    }).pipe(Effect.provide(repositories))
+  )
+
   it.effect("outside of the database gets no longer than its turn, however patient it is", () =>
     Effect.gen(function* () {
       const patient = Tool.make({
@@ -302,12 +399,24 @@ describe("a tool of one's own", () => {
         kind: "external",
         handler: () => Effect.succeed({})
       })
+      const answering = <Result extends Schema.Codec<object, object>>(name: string, result: Result) =>
+        Tool.make({
+          name,
+          description: "",
+          parameters: Nothing,
+          result,
+          kind: "external",
+          handler: () => Effect.die("not called")
+        })
+      const list = answering("list", Schema.Array(Schema.Int))
+      const own = answering("own", Schema.Struct({ success: Schema.Boolean }))
       const error = yield* Effect.flip(
-        Effect.provide(Tools.Tools, Tools.layerWith(named("add_task"), named("a b"), named(""), shapeless))
+        Effect.provide(Tools.Tools, Tools.layerWith(named("add_task"), named("a b"), named(""), shapeless, list, own))
       )
       assert.strictEqual(error._tag, "ToolsInvalid")
-      assert.lengthOf(error.problems, 4)
-      for (const [i, words] of ["twice", "no name", "no name", "JSON Schema"].entries()) {
+      assert.lengthOf(error.problems, 6)
+      const expected = ["twice", "no name", "no name", "JSON Schema", "no object", 'a "success" of its own']
+      for (const [i, words] of expected.entries()) {
         assert.include(error.problems[i], words)
         assert.include(error.message, words)
       }

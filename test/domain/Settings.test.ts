@@ -24,3 +24,19 @@ it.effect("settings come from the application's configuration", () =>
     assert.strictEqual(error._tag, "ConfigError")
   })
 )
+
+it.effect("settings that nothing could go by are refused, all at once", () =>
+  Effect.gen(function* () {
+    const wrong = layer({
+      turnsPerMinute: 0,
+      maxTasks: -1,
+      historyMessages: 0.5,
+      turnTimeout: Duration.seconds(-1),
+      shutdownGrace: Duration.zero
+    })
+    const error = yield* Effect.flip(Effect.provide(Effect.void, wrong))
+    assert.lengthOf(error.problems, 4)
+    for (const name of ["turnsPerMinute", "maxTasks", "historyMessages", "turnTimeout"])
+      assert.include(error.message, name)
+  })
+)
