@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import type { FindMyWay } from "effect/http"
 import { type HttpApi, HttpApiBuilder, type HttpApiEndpoint, type HttpApiGroup } from "effect/http-api"
 import type { Chat } from "../../domain/Chat.ts"
@@ -58,7 +58,7 @@ export const agent = <Id extends string, Groups extends HttpApiGroup.Constraint>
   api: HttpApi.HttpApi<Id, Groups>
 ): Layer.Layer<HttpApiGroup.ToService<Id, AgentGroups>, never, Asked<Groups> | Needed> =>
   hasAgent(api)
-    ? Handlers.agent(api).pipe(Layer.provide(unlessOtherwise), Layer.provide(middleware))
+    ? Handlers.agent(api).pipe(Layer.provide(tokensUnlessOtherwise()), Layer.provide(middleware))
     : Layer.effectContext<HttpApiGroup.ToService<Id, AgentGroups>, never, never>(
         Effect.die(new Error(`The API "${api.identifier}" lacks groups of the AgentApi`))
       )
@@ -69,17 +69,19 @@ const hasAgent = <Id extends string, Groups extends HttpApiGroup.Constraint>(
 ): api is HttpApi.HttpApi<Id, Groups> & HttpApi.HttpApi<Id, AgentGroups> =>
   Object.keys(AgentApi.groups).every((name) => name in api.groups)
 
-/** The handlers know of tokens alone: where a middleware of the application's is around them instead, nobody asks this one. */
-const unlessOtherwise = Layer.effectContext(
-  Effect.map(Effect.context<never>(), (context) =>
-    Context.merge(
-      Context.make(Authentication, {
-        bearer: () => Effect.die(new Error("Users are signed in by the application"))
-      }),
-      context
+/**
+ * The handlers know of tokens alone: where a middleware of the application's is around them instead, nobody asks this one.
+ * One for each API: layers are built once, and what signs users in is not the same everywhere in a router.
+ */
+const tokensUnlessOtherwise = () =>
+  Layer.effect(
+    Authentication,
+    Effect.map(Effect.context<never>(), (context) =>
+      Option.getOrElse(Context.getOption(context, Authentication), () =>
+        Authentication.of({ bearer: () => Effect.die(new Error("Users are signed in by the application")) })
+      )
     )
   )
-)
 
 /**
  * The endpoints of the `Api` on the application's `HttpRouter`, beside whatever else it has: without the page, the document

@@ -15,9 +15,11 @@ import {
 import { AgentApi, Api, CurrentUser } from "../../../src/adapters/http/Api.ts"
 import * as Routes from "../../../src/adapters/http/Routes.ts"
 import * as Memory from "../../../src/adapters/memory/Memory.ts"
+import * as MemoryAuth from "../../../src/adapters/memory/MemoryAuth.ts"
 import * as OfflineModel from "../../../src/adapters/offline/OfflineModel.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import * as Turnkeeper from "../../../src/domain/Turnkeeper.ts"
+import { ada } from "../../support/instance.ts"
 import { lint } from "../../support/lint.ts"
 import { temporaryFolder } from "../../support/service.ts"
 
@@ -83,34 +85,51 @@ const own = Layer.merge(
   )
 )
 
-const routes = HttpApiBuilder.layer(AppApi).pipe(
-  Layer.provide([own, Routes.agent(AppApi)]),
-  Layer.provide(signIn),
-  Layer.provide(Turnkeeper.layer),
-  Layer.provide([Memory.layer, OfflineModel.layer, HttpServer.layerServices])
-)
+/** Another one that has the agent, for the same people. */
+class OtherApi extends HttpApi.make("other").addHttpApi(AgentApi.prefix("/other").middleware(SignIn)) {}
 
-/** The application, as a function of a request. */
-const served = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => HttpRouter.toWebHandler(routes, { disableLogger: true, routerConfig: Routes.routerConfig })),
-    ({ dispose }) => Effect.promise(dispose)
-  ),
-  ({ handler }) =>
-    (method: string, path: string, init: { readonly as?: string; readonly body?: object } = {}) =>
-      Effect.promise(() =>
-        handler(
-          new Request(`http://app.example${path}`, {
-            method,
-            headers: {
-              ...(init.as !== undefined && { cookie: `session=${init.as}` }),
-              ...(init.body !== undefined && { "content-type": "application/json" })
-            },
-            ...(init.body !== undefined && { body: JSON.stringify(init.body) })
-          })
-        )
-      )
+const app = HttpApiBuilder.layer(AppApi).pipe(Layer.provide([own, Routes.agent(AppApi)]), Layer.provide(signIn))
+const other = HttpApiBuilder.layer(OtherApi).pipe(Layer.provide(Routes.agent(OtherApi)), Layer.provide(signIn))
+const service = Routes.layer.pipe(Layer.provide(MemoryAuth.layer(new Map([["ada's", ada]]))))
+
+const domain = Turnkeeper.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(Memory.layer, OfflineModel.layer, HttpServer.layerServices))
 )
+const routes = Layer.provide(app, domain)
+
+interface Init {
+  /** Whose session it is. */
+  readonly as?: string
+  readonly headers?: { readonly [name: string]: string }
+  readonly body?: object
+}
+
+/** Routes, as a function of a request. */
+const serve = <E>(app: Layer.Layer<never, E, HttpRouter.HttpRouter>) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => HttpRouter.toWebHandler(app, { disableLogger: true, routerConfig: Routes.routerConfig })),
+      ({ dispose }) => Effect.promise(dispose)
+    ),
+    ({ handler }) =>
+      (method: string, path: string, init: Init = {}) =>
+        Effect.promise(() =>
+          handler(
+            new Request(`http://app.example${path}`, {
+              method,
+              headers: {
+                ...(init.as !== undefined && { cookie: `session=${init.as}` }),
+                ...(init.body !== undefined && { "content-type": "application/json" }),
+                ...init.headers
+              },
+              ...(init.body !== undefined && { body: JSON.stringify(init.body) })
+            })
+          )
+        )
+  )
+
+/** The application. */
+const served = serve(routes)
 
 const bodyOf = (response: Response) => Effect.promise((): Promise<unknown> => response.json())
 
@@ -132,6 +151,44 @@ describe("the agent in an application's own API", () => {
         id: "ada",
         name: "ada"
       })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is one in each API of a router, with a store of its own", () =>
+    Effect.gen(function* () {
+      const request = yield* serve(
+        Layer.merge(Layer.provide(app, Layer.fresh(domain)), Layer.provide(other, Layer.fresh(domain)))
+      )
+      const created = yield* request("POST", "/agent/api/v1/users/ada/tasks", { as: "ada", body: { title: "Rest" } })
+      assert.strictEqual(created.status, 201)
+      const others = yield* request("GET", "/other/api/v1/users/ada/tasks", { as: "ada" })
+      assert.deepStrictEqual(yield* bodyOf(others), { data: [], has_more: false, next_cursor: null })
+    }).pipe(Effect.scoped)
+  )
+
+  for (const [order, both] of [
+    ["before", Layer.merge(other, service)],
+    ["behind", Layer.merge(service, other)]
+  ] as const) {
+    it.live(`stands beside the service's own routes, ${order} them`, () =>
+      Effect.gen(function* () {
+        const request = yield* serve(Layer.provide(both, domain))
+        const created = yield* request("POST", "/other/api/v1/users/ada/tasks", { as: "ada", body: { title: "Rest" } })
+        assert.strictEqual(created.status, 201)
+        const headers = { authorization: "Bearer ada's" }
+        const listed = yield* request("GET", "/api/v1/users/ada/tasks", { headers })
+        assert.strictEqual(listed.status, 200)
+        assert.include(yield* Effect.promise(() => listed.text()), '"title":"Rest"')
+        assert.strictEqual((yield* request("GET", "/api/v1/users/ada/tasks", { as: "ada" })).status, 401)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.live("tells where a task is, whichever way its path was written", () =>
+    Effect.gen(function* () {
+      const request = yield* served
+      const created = yield* request("POST", "/agent/api/v1/users/ada/tasks/", { as: "ada", body: { title: "Rest" } })
+      assert.strictEqual(created.headers.get("location"), "/agent/api/v1/users/ada/tasks/1")
     }).pipe(Effect.scoped)
   )
 
