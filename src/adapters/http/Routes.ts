@@ -12,12 +12,13 @@ import {
   Authentication,
   type ChatBody,
   type FairShare,
+  type Identified,
   type JsonBody,
   type OwnPath,
   type ValidRequest
 } from "./Api.ts"
 import * as Handlers from "./Handlers.ts"
-import { authentication, chatBody, fairShare, jsonBody, ownPath, validRequest } from "./Middleware.ts"
+import { authentication, chatBody, fairShare, identified, jsonBody, ownPath, validRequest } from "./Middleware.ts"
 
 /** How the router must be set up: paths are matched as they are written. */
 export const routerConfig: Partial<FindMyWay.RouterConfig> = {
@@ -26,7 +27,7 @@ export const routerConfig: Partial<FindMyWay.RouterConfig> = {
   maxParamLength: Number.POSITIVE_INFINITY
 }
 
-const middleware = Layer.mergeAll(chatBody, fairShare, jsonBody, ownPath, validRequest)
+const middleware = Layer.mergeAll(chatBody, fairShare, identified, jsonBody, ownPath, validRequest)
 
 /** The agent's groups among those of an API. */
 type OwnGroups<Groups> = Extract<Groups, { readonly identifier: AgentGroups["identifier"] }>
@@ -35,7 +36,7 @@ type OwnGroups<Groups> = Extract<Groups, { readonly identifier: AgentGroups["ide
 type Asked<Groups> = Exclude<
   | HttpApiEndpoint.Middleware<HttpApiGroup.Endpoints<OwnGroups<Groups>>>
   | HttpApiEndpoint.MiddlewareServices<HttpApiGroup.Endpoints<OwnGroups<Groups>>>,
-  ChatBody | FairShare | JsonBody | OwnPath | ValidRequest
+  ChatBody | FairShare | Identified | JsonBody | OwnPath | ValidRequest
 >
 
 /** What answers the agent's endpoints needs, beside `Asked`. */
@@ -89,5 +90,5 @@ const tokensUnlessOtherwise = () =>
  */
 export const layer = HttpApiBuilder.layer(Api).pipe(
   Layer.provide([agent(Api), Handlers.health]),
-  Layer.provide(authentication)
+  Layer.provide([authentication, identified])
 )

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Redacted, Schema } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, Redacted, References, Schema } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import {
   HttpApi,
@@ -17,8 +17,10 @@ import * as Routes from "../../../src/adapters/http/Routes.ts"
 import * as Memory from "../../../src/adapters/memory/Memory.ts"
 import * as MemoryAuth from "../../../src/adapters/memory/MemoryAuth.ts"
 import * as OfflineModel from "../../../src/adapters/offline/OfflineModel.ts"
+import { StorageUnavailable } from "../../../src/domain/model/Errors.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import * as Turnkeeper from "../../../src/domain/Turnkeeper.ts"
+import { TaskTools } from "../../../src/ports/TaskTools.ts"
 import { ada } from "../../support/instance.ts"
 import { lint } from "../../support/lint.ts"
 import { temporaryFolder } from "../../support/service.ts"
@@ -131,6 +133,8 @@ const serve = <E>(app: Layer.Layer<never, E, HttpRouter.HttpRouter>) =>
 /** The application. */
 const served = serve(routes)
 
+const decodeRequestId = Schema.decodeUnknownSync(Schema.Struct({ request_id: Schema.String }))
+
 const bodyOf = (response: Response) => Effect.promise((): Promise<unknown> => response.json())
 
 describe("the agent in an application's own API", () => {
@@ -183,6 +187,51 @@ describe("the agent in an application's own API", () => {
       }).pipe(Effect.scoped)
     )
   }
+
+  it.live("has an id for each request, which its problem and its logs have: the one that came, if it is one", () =>
+    Effect.gen(function* () {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ fiber }) => {
+        logged.push(fiber.getRef(References.CurrentLogAnnotations)["requestId"])
+      })
+      const broken = Layer.effect(
+        TaskTools,
+        Effect.map(TaskTools, (tools) =>
+          TaskTools.of({
+            ...tools,
+            list: () => Effect.fail(new StorageUnavailable({ operation: "list", cause: "down" }))
+          })
+        )
+      ).pipe(Layer.provide(domain))
+      const request = yield* serve(
+        Layer.merge(other, service).pipe(
+          Layer.provide(broken),
+          Layer.provide(domain),
+          Layer.provide(Logger.layer([logger]))
+        )
+      )
+      const idOf = (path: string, init?: Init) =>
+        Effect.map(Effect.flatMap(request("GET", path, init), bodyOf), (body) => decodeRequestId(body).request_id)
+      for (const [path, init] of [
+        ["/other/api/v1/users/bob/tasks", { as: "ada" }],
+        ["/other/api/v1/users/ada/tasks?limit=no", { as: "ada" }],
+        ["/other/api/v1/users/ada/tasks", { as: "ada" }],
+        ["/api/v1/users/ada/tasks", {}],
+        ["/api/v1/me", {}]
+      ] as const) {
+        const [first, second] = [yield* idOf(path, init), yield* idOf(path, init)]
+        assert.notStrictEqual(first, second, path)
+        assert.strictEqual(
+          yield* idOf(path, { ...init, headers: { "x-request-id": "the-one-that-came" } }),
+          "the-one-that-came"
+        )
+        assert.notStrictEqual(yield* idOf(path, { ...init, headers: { "x-request-id": "no id" } }), "no id", path)
+        if (path === "/other/api/v1/users/ada/tasks") {
+          assert.deepStrictEqual(logged.slice(0, 3), [first, second, "the-one-that-came"])
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
 
   it.live("tells where a task is, whichever way its path was written", () =>
     Effect.gen(function* () {
