@@ -24,6 +24,7 @@ import { TaskTools } from "../../../src/ports/TaskTools.ts"
 import { ada } from "../../support/instance.ts"
 import { lint } from "../../support/lint.ts"
 import { temporaryFolder } from "../../support/service.ts"
+import { misfitIn, pointer } from "./contract/document.ts"
 
 const decodePaths = Schema.decodeUnknownSync(
   Schema.fromJsonString(
@@ -42,6 +43,38 @@ const decodePaths = Schema.decodeUnknownSync(
   )
 )
 
+const Media = Schema.Record(
+  Schema.String,
+  Schema.Struct({
+    examples: Schema.optionalKey(Schema.Record(Schema.String, Schema.Struct({ value: Schema.Json })))
+  })
+)
+const decodeShown = Schema.decodeUnknownSync(
+  Schema.Struct({
+    paths: Schema.Record(
+      Schema.String,
+      Schema.Record(
+        Schema.String,
+        Schema.Struct({
+          parameters: Schema.Array(
+            Schema.Struct({
+              name: Schema.String,
+              example: Schema.optionalKey(Schema.Json),
+              schema: Schema.Struct({
+                type: Schema.optionalKey(Schema.String),
+                format: Schema.optionalKey(Schema.String),
+                minimum: Schema.optionalKey(Schema.Finite)
+              })
+            })
+          ),
+          requestBody: Schema.optionalKey(Schema.Struct({ content: Media })),
+          responses: Schema.Record(Schema.String, Schema.Struct({ content: Schema.optionalKey(Media) }))
+        })
+      )
+    )
+  })
+)
+
 /** What an application answers those whom it does not know: nothing of ours. */
 class NotSignedIn extends Schema.TaggedError<NotSignedIn>()(
   "NotSignedIn",
@@ -49,10 +82,13 @@ class NotSignedIn extends Schema.TaggedError<NotSignedIn>()(
   { httpApiStatus: 401 }
 ) {}
 
+/** And whom it lets in no longer. */
+class Suspended extends Schema.TaggedError<Suspended>()("Suspended", {}, { httpApiStatus: 403 }) {}
+
 /** How an application signs its users in: by a cookie. */
 class SignIn extends HttpApiMiddleware.Service<SignIn, { provides: CurrentUser }>()("app/SignIn", {
   security: { session: HttpApiSecurity.apiKey({ in: "cookie", key: "session" }) },
-  error: NotSignedIn
+  error: [NotSignedIn, Suspended]
 }) {}
 
 const signIn = Layer.succeed(SignIn, {
@@ -302,6 +338,44 @@ describe("the agent in an application's own API", () => {
       }
     }).pipe(Effect.scoped)
   )
+
+  it("is shown there by examples that fit, with parameters that are what they are sent as", () => {
+    const document = OpenApi.fromApi(AppApi)
+    const misfit = misfitIn(document)
+    const wrong: Array<string> = []
+    const shown = new Set<string>()
+    const formats = new Map<string, string | undefined>()
+    const look = (value: unknown, name: string, ...at: ReadonlyArray<string>) => {
+      const why = misfit(pointer(...at, "schema"), value)
+      if (why !== undefined) wrong.push(`${at.join(" ")} ${name}: ${why}`)
+    }
+    const lookAll = (content: typeof Media.Type | undefined, ...at: ReadonlyArray<string>) => {
+      for (const [type, { examples }] of Object.entries(content ?? {})) {
+        for (const [name, { value }] of Object.entries(examples ?? {})) {
+          shown.add(name)
+          look(value, name, ...at, "content", type)
+        }
+      }
+    }
+    const { paths } = decodeShown(JSON.parse(JSON.stringify(document)))
+    for (const [path, item] of Object.entries(paths)) {
+      for (const [method, { parameters, requestBody, responses }] of Object.entries(item)) {
+        parameters.forEach(({ example, name, schema }, index) => {
+          if (path.startsWith("/agent")) look(example, name, "paths", path, method, "parameters", String(index))
+          if (schema.type === "string" && schema.minimum !== undefined) wrong.push(`${name} is a text with a minimum`)
+          formats.set(name, schema.format)
+        })
+        lookAll(requestBody?.content, "paths", path, method, "requestBody")
+        for (const [status, { content }] of Object.entries(responses)) {
+          lookAll(content, "paths", path, method, "responses", status)
+        }
+      }
+    }
+    assert.deepStrictEqual(wrong, [])
+    assert.includeMembers([...shown], ["NewConversation", "Forbidden", "NoSuchTask", "InvalidLimit"])
+    assert.notInclude([...shown], "NoToken")
+    assert.deepInclude(Object.fromEntries(formats), { task_id: "int32", limit: "int32", turn_id: "uuid" })
+  })
 
   it.live("says which API lacks it", () =>
     Effect.gen(function* () {
