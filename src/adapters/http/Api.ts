@@ -55,6 +55,9 @@ const bearer = HttpApiSecurity.annotate(
   "The token that the user got where users sign in"
 )
 
+/** Gives a request the id that its problems and logs have, where nothing around the routes has done so. */
+export class Identified extends HttpApiMiddleware.Service<Identified>()("turnkeeper/adapters/http/Api/Identified") {}
+
 /**
  * Lets people to their own paths only. Whoever signs them in goes around it: what needs a `CurrentUser` that no middleware
  * provides does not compile.
@@ -598,7 +601,12 @@ const HealthGroup = HttpApiGroup.make("health")
       )
     )
   )
+  .middleware(Identified)
   .annotateMerge(OpenApi.annotations({ title: "Health", description: "For those who run it." }))
+
+const agentGroups = HttpApi.make("turnkeeper")
+  .add(ChatGroup, UiGroup, TurnsGroup, ConversationsGroup, TasksGroup, MeGroup, UsersGroup)
+  .annotate(HttpApi.ParseOptions, { errors: "all" })
 
 /**
  * The agent without anybody who signs its users in, for the API of an application:
@@ -606,11 +614,10 @@ const HealthGroup = HttpApiGroup.make("health")
  * provides the `CurrentUser`. Its groups are called as nothing of the application's is likely to be: groups of one name would
  * replace one another.
  */
-export const AgentApi = HttpApi.make("turnkeeper")
-  .add(ChatGroup, UiGroup, TurnsGroup, ConversationsGroup, TasksGroup, MeGroup, UsersGroup)
-  .annotate(HttpApi.ParseOptions, { errors: "all" })
+export const AgentApi = agentGroups.middleware(Identified)
 
-const withTokens = AgentApi.middleware(Authentication)
+// Around the authentication as well: what it refuses is a problem too.
+const withTokens = agentGroups.middleware(Authentication).middleware(Identified)
 
 /** The groups of the agent, as handlers see them. */
 export type AgentGroups = typeof withTokens extends HttpApi.HttpApi<string, infer Groups> ? Groups : never

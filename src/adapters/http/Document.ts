@@ -1,4 +1,5 @@
 import { Predicate } from "effect"
+import { ProblemDetails } from "effect/http"
 import { type Example, usuallyWrong, type Wrong, wrong } from "./Examples.ts"
 
 type Json = { readonly [key: PropertyKey]: unknown }
@@ -22,22 +23,37 @@ export interface Shown {
   readonly wrong: { readonly [status: number]: ReadonlyArray<Wrong> }
 }
 
-/** Gives an operation of the document its examples. */
+/** Corrects an operation in the document of any API as `describeDocument` does, and gives it its examples. */
 export const showExamples =
   (shown: Shown) =>
-  (operation: Json): Record<string, unknown> => ({
-    ...operation,
-    ...(shown.request !== undefined && {
-      requestBody: withExamples(withEntries(operation["requestBody"], shown.entries), shown.request)
-    }),
-    responses: mapValues(operation["responses"], (response, status) => {
-      const names = shown.wrong[Number(status)] ?? usuallyWrong[status]
-      const shownResponse = withExamples(response, names === undefined ? shown.answer : shownWrong(names))
-      return status === "200" && shown.events !== undefined
-        ? withEvents(shownResponse, shown.events, shown.eventWords)
-        : shownResponse
-    })
-  })
+  (operation: Json): Record<string, unknown> => {
+    const { requestBody } = operation
+    const described = mapValues(
+      shown.request === undefined ? operation : { ...operation, requestBody: withEntries(requestBody, shown.entries) },
+      describe
+    )
+    return Predicate.isObject(described)
+      ? {
+          ...described,
+          ...(shown.request !== undefined && { requestBody: withExamples(described["requestBody"], shown.request) }),
+          responses: mapValues(described["responses"], (response, status) => withAnswers(response, status, shown))
+        }
+      : { ...operation }
+  }
+
+const withAnswers = (response: unknown, status: string, shown: Shown): unknown => {
+  // Strangers are refused by whoever signs users in: ours are shown in our own document.
+  if (status === strangers) {
+    return response
+  }
+  const names = shown.wrong[Number(status)] ?? usuallyWrong[status]
+  const shownResponse = names === undefined ? withExamples(response, shown.answer) : withProblems(response, names)
+  return status === "200" && shown.events !== undefined
+    ? withEvents(shownResponse, shown.events, shown.eventWords)
+    : shownResponse
+}
+
+const strangers = "401"
 
 const eventStream = "text/event-stream"
 
@@ -85,8 +101,16 @@ const withEntries = (body: unknown, entries: Shown["entries"] = {}): unknown => 
   return Object.keys(entries).length === 0 ? body : described(body, "")
 }
 
-/** Problems as they are: the document of another API has no components of ours. */
-const shownWrong = (names: ReadonlyArray<Wrong>) => Object.fromEntries(names.map((name) => [name, wrong[name]]))
+/**
+ * Problems as they are: the document of another API has no components of ours. Errors that its own middleware adds to the
+ * status are mostly of another media type, of which these are no examples.
+ */
+const withProblems = (response: unknown, names: ReadonlyArray<Wrong> = []): unknown =>
+  withExamples(
+    response,
+    Object.fromEntries(names.map((name) => [name, wrong[name]])),
+    (type) => type === ProblemDetails.contentType
+  )
 
 /** Problems are shown once, in the components: most operations share them. */
 const withReferences = (examples: unknown): unknown =>
@@ -94,11 +118,13 @@ const withReferences = (examples: unknown): unknown =>
 
 const isWrong = (name: string): name is Wrong => Object.hasOwn(wrong, name)
 
-const withExamples = (body: unknown, examples: unknown): unknown =>
+const withExamples = (body: unknown, examples: unknown, isOf = (_type: string) => true): unknown =>
   Predicate.hasProperty(body, "content") && examples !== undefined
     ? {
         ...body,
-        content: mapValues(body.content, (media) => (Predicate.isObject(media) ? { ...media, examples } : media))
+        content: mapValues(body.content, (media, type) =>
+          Predicate.isObject(media) && isOf(type) ? { ...media, examples } : media
+        )
       }
     : body
 
@@ -115,7 +141,7 @@ const requestIdHeader = {
  * not negative. Adds what all answers have in common.
  */
 export const describeDocument = (document: Json): Record<string, unknown> => {
-  const described = describe(document, "")
+  const described = describe({ ...document, paths: mapValues(document["paths"], withStrangers) }, "")
   if (!Predicate.isObject(described)) {
     return { ...document }
   }
@@ -133,6 +159,19 @@ export const describeDocument = (document: Json): Record<string, unknown> => {
     }
   }
 }
+
+/** Here it is known who signs users in, and so how strangers are refused. */
+const withStrangers = (path: unknown): unknown =>
+  mapValues(path, (operation) =>
+    Predicate.hasProperty(operation, "responses")
+      ? {
+          ...operation,
+          responses: mapValues(operation.responses, (response, status) =>
+            status === strangers ? withProblems(response, usuallyWrong[strangers]) : response
+          )
+        }
+      : operation
+  )
 
 const headersOf = ({ headers }: Json): Json => (Predicate.isObject(headers) ? headers : {})
 

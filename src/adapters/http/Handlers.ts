@@ -164,7 +164,10 @@ const tasks = <Id extends string>(api: HttpApi.HttpApi<Id, AgentGroups>) =>
           // Below whatever prefix the application has put the API.
           const { originalUrl } = yield* HttpServerRequest.HttpServerRequest
           const { pathname } = new URL(originalUrl, "http://localhost")
-          return HttpApiSchema.withHeaders({ body: task, headers: { location: `${pathname}/${task.id}` } })
+          return HttpApiSchema.withHeaders({
+            body: task,
+            headers: { location: `${withoutSlash(pathname)}/${task.id}` }
+          })
         }),
         get: Effect.fnUntraced(function* ({ params }) {
           const { id } = yield* CurrentUser
@@ -222,6 +225,9 @@ export const health = HttpApiBuilder.group(
 )
 
 const healthy = { status: "ok" } as const
+
+/** A router may take `/tasks/` for `/tasks`. */
+const withoutSlash = (path: string): string => (path.endsWith("/") ? path.slice(0, -1) : path)
 
 const defaultLimit = 50
 

@@ -5,7 +5,7 @@ import { type AuthUnavailable, type StorageUnavailable, TooMuchAtOnce } from "..
 import { UserId } from "../../domain/model/User.ts"
 import * as Places from "../../domain/Places.ts"
 import { Auth } from "../../ports/Auth.ts"
-import { Authentication, ChatBody, CurrentUser, FairShare, JsonBody, OwnPath, ValidRequest } from "./Api.ts"
+import { Authentication, ChatBody, CurrentUser, FairShare, Identified, JsonBody, OwnPath, ValidRequest } from "./Api.ts"
 import {
   fail,
   failForNow,
@@ -14,7 +14,9 @@ import {
   type InvalidProblem,
   type InvalidValue,
   type Problem,
-  problem
+  problem,
+  RequestId,
+  requestIdOf
 } from "./Problems.ts"
 import { chatKibibytes } from "./UiBodies.ts"
 
@@ -31,6 +33,18 @@ const unavailableWords = {
   AuthUnavailable: "Nobody can tell at the moment whose token this is.",
   StorageUnavailable: "The database is out of reach. What was asked may or may not have happened."
 }
+
+export const identified: Layer.Layer<Identified> = Layer.succeed(
+  Identified,
+  Effect.fnUntraced(function* (handle) {
+    if ((yield* RequestId) !== undefined) {
+      return yield* handle
+    }
+    const { headers } = yield* HttpServerRequest.HttpServerRequest
+    const requestId = requestIdOf(headers["x-request-id"])
+    return yield* handle.pipe(Effect.provideService(RequestId, requestId), Effect.annotateLogs({ requestId }))
+  })
+)
 
 const isUserId = Schema.is(UserId)
 

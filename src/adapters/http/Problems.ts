@@ -8,8 +8,8 @@ import type * as Errors from "../../domain/model/Errors.ts"
 import { UsageSummary } from "../../domain/model/Turn.ts"
 
 /** The id of the request at hand: its answer's `X-Request-Id`, the `request_id` of its problem, and what logs are found by. */
-export const RequestId = Context.Reference<string>("turnkeeper/adapters/http/RequestId", {
-  defaultValue: SecureRandom.uuidV4Unsafe
+export const RequestId = Context.Reference<string | undefined>("turnkeeper/adapters/http/RequestId", {
+  defaultValue: () => undefined
 })
 
 const acceptedRequestId = /^[A-Za-z0-9-]{1,64}$/
@@ -67,7 +67,7 @@ export const problemOf = <const C extends Code>(code: C, detail: string, request
 
 /** A problem of the request at hand. */
 export const problem = <const C extends Code>(code: C, detail: string): Effect.Effect<Problem<C>> =>
-  Effect.map(RequestId, (requestId) => problemOf(code, detail, requestId))
+  Effect.map(RequestId, (requestId) => problemOf(code, detail, requestIdOf(requestId)))
 
 /** Fails the request at hand with a problem. */
 export const fail = <const C extends Code>(code: C, detail: string): Effect.Effect<never, Problem<C>> =>

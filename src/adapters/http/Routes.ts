@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import type { FindMyWay } from "effect/http"
 import { type HttpApi, HttpApiBuilder, type HttpApiEndpoint, type HttpApiGroup } from "effect/http-api"
 import type { Chat } from "../../domain/Chat.ts"
@@ -12,12 +12,13 @@ import {
   Authentication,
   type ChatBody,
   type FairShare,
+  type Identified,
   type JsonBody,
   type OwnPath,
   type ValidRequest
 } from "./Api.ts"
 import * as Handlers from "./Handlers.ts"
-import { authentication, chatBody, fairShare, jsonBody, ownPath, validRequest } from "./Middleware.ts"
+import { authentication, chatBody, fairShare, identified, jsonBody, ownPath, validRequest } from "./Middleware.ts"
 
 /** How the router must be set up: paths are matched as they are written. */
 export const routerConfig: Partial<FindMyWay.RouterConfig> = {
@@ -26,7 +27,7 @@ export const routerConfig: Partial<FindMyWay.RouterConfig> = {
   maxParamLength: Number.POSITIVE_INFINITY
 }
 
-const middleware = Layer.mergeAll(chatBody, fairShare, jsonBody, ownPath, validRequest)
+const middleware = Layer.mergeAll(chatBody, fairShare, identified, jsonBody, ownPath, validRequest)
 
 /** The agent's groups among those of an API. */
 type OwnGroups<Groups> = Extract<Groups, { readonly identifier: AgentGroups["identifier"] }>
@@ -35,7 +36,7 @@ type OwnGroups<Groups> = Extract<Groups, { readonly identifier: AgentGroups["ide
 type Asked<Groups> = Exclude<
   | HttpApiEndpoint.Middleware<HttpApiGroup.Endpoints<OwnGroups<Groups>>>
   | HttpApiEndpoint.MiddlewareServices<HttpApiGroup.Endpoints<OwnGroups<Groups>>>,
-  ChatBody | FairShare | JsonBody | OwnPath | ValidRequest
+  ChatBody | FairShare | Identified | JsonBody | OwnPath | ValidRequest
 >
 
 /** What answers the agent's endpoints needs, beside `Asked`. */
@@ -58,7 +59,7 @@ export const agent = <Id extends string, Groups extends HttpApiGroup.Constraint>
   api: HttpApi.HttpApi<Id, Groups>
 ): Layer.Layer<HttpApiGroup.ToService<Id, AgentGroups>, never, Asked<Groups> | Needed> =>
   hasAgent(api)
-    ? Handlers.agent(api).pipe(Layer.provide(unlessOtherwise), Layer.provide(middleware))
+    ? Handlers.agent(api).pipe(Layer.provide(tokensUnlessOtherwise()), Layer.provide(middleware))
     : Layer.effectContext<HttpApiGroup.ToService<Id, AgentGroups>, never, never>(
         Effect.die(new Error(`The API "${api.identifier}" lacks groups of the AgentApi`))
       )
@@ -69,17 +70,19 @@ const hasAgent = <Id extends string, Groups extends HttpApiGroup.Constraint>(
 ): api is HttpApi.HttpApi<Id, Groups> & HttpApi.HttpApi<Id, AgentGroups> =>
   Object.keys(AgentApi.groups).every((name) => name in api.groups)
 
-/** The handlers know of tokens alone: where a middleware of the application's is around them instead, nobody asks this one. */
-const unlessOtherwise = Layer.effectContext(
-  Effect.map(Effect.context<never>(), (context) =>
-    Context.merge(
-      Context.make(Authentication, {
-        bearer: () => Effect.die(new Error("Users are signed in by the application"))
-      }),
-      context
+/**
+ * The handlers know of tokens alone: where a middleware of the application's is around them instead, nobody asks this one.
+ * One for each API: layers are built once, and what signs users in is not the same everywhere in a router.
+ */
+const tokensUnlessOtherwise = () =>
+  Layer.effect(
+    Authentication,
+    Effect.map(Effect.context<never>(), (context) =>
+      Option.getOrElse(Context.getOption(context, Authentication), () =>
+        Authentication.of({ bearer: () => Effect.die(new Error("Users are signed in by the application")) })
+      )
     )
   )
-)
 
 /**
  * The endpoints of the `Api` on the application's `HttpRouter`, beside whatever else it has: without the page, the document
@@ -87,5 +90,5 @@ const unlessOtherwise = Layer.effectContext(
  */
 export const layer = HttpApiBuilder.layer(Api).pipe(
   Layer.provide([agent(Api), Handlers.health]),
-  Layer.provide(authentication)
+  Layer.provide([authentication, identified])
 )

@@ -8,6 +8,7 @@ import {
   authentication,
   chatBody,
   fairShare,
+  identified,
   jsonBody,
   ownPath,
   validRequest
@@ -33,7 +34,7 @@ const client = Effect.fnUntraced(function* (overrides: Overrides = {}, token = "
   const context = yield* Layer.build(
     Layer.mergeAll(
       Layer.merge(Routes.agent(Api), Handlers.health).pipe(
-        Layer.provideMerge([authentication, chatBody, fairShare, jsonBody, ownPath, validRequest]),
+        Layer.provideMerge([authentication, chatBody, fairShare, identified, jsonBody, ownPath, validRequest]),
         Layer.provide(fakes.layer)
       ),
       HttpApiMiddleware.layerClient(Authentication, ({ next, request }) =>

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Redacted, Schema } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, Redacted, References, Schema } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import {
   HttpApi,
@@ -15,11 +15,16 @@ import {
 import { AgentApi, Api, CurrentUser } from "../../../src/adapters/http/Api.ts"
 import * as Routes from "../../../src/adapters/http/Routes.ts"
 import * as Memory from "../../../src/adapters/memory/Memory.ts"
+import * as MemoryAuth from "../../../src/adapters/memory/MemoryAuth.ts"
 import * as OfflineModel from "../../../src/adapters/offline/OfflineModel.ts"
+import { StorageUnavailable } from "../../../src/domain/model/Errors.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import * as Turnkeeper from "../../../src/domain/Turnkeeper.ts"
+import { TaskTools } from "../../../src/ports/TaskTools.ts"
+import { ada } from "../../support/instance.ts"
 import { lint } from "../../support/lint.ts"
 import { temporaryFolder } from "../../support/service.ts"
+import { misfitIn, pointer } from "./contract/document.ts"
 
 const decodePaths = Schema.decodeUnknownSync(
   Schema.fromJsonString(
@@ -38,6 +43,38 @@ const decodePaths = Schema.decodeUnknownSync(
   )
 )
 
+const Media = Schema.Record(
+  Schema.String,
+  Schema.Struct({
+    examples: Schema.optionalKey(Schema.Record(Schema.String, Schema.Struct({ value: Schema.Json })))
+  })
+)
+const decodeShown = Schema.decodeUnknownSync(
+  Schema.Struct({
+    paths: Schema.Record(
+      Schema.String,
+      Schema.Record(
+        Schema.String,
+        Schema.Struct({
+          parameters: Schema.Array(
+            Schema.Struct({
+              name: Schema.String,
+              example: Schema.optionalKey(Schema.Json),
+              schema: Schema.Struct({
+                type: Schema.optionalKey(Schema.String),
+                format: Schema.optionalKey(Schema.String),
+                minimum: Schema.optionalKey(Schema.Finite)
+              })
+            })
+          ),
+          requestBody: Schema.optionalKey(Schema.Struct({ content: Media })),
+          responses: Schema.Record(Schema.String, Schema.Struct({ content: Schema.optionalKey(Media) }))
+        })
+      )
+    )
+  })
+)
+
 /** What an application answers those whom it does not know: nothing of ours. */
 class NotSignedIn extends Schema.TaggedError<NotSignedIn>()(
   "NotSignedIn",
@@ -45,10 +82,13 @@ class NotSignedIn extends Schema.TaggedError<NotSignedIn>()(
   { httpApiStatus: 401 }
 ) {}
 
+/** And whom it lets in no longer. */
+class Suspended extends Schema.TaggedError<Suspended>()("Suspended", {}, { httpApiStatus: 403 }) {}
+
 /** How an application signs its users in: by a cookie. */
 class SignIn extends HttpApiMiddleware.Service<SignIn, { provides: CurrentUser }>()("app/SignIn", {
   security: { session: HttpApiSecurity.apiKey({ in: "cookie", key: "session" }) },
-  error: NotSignedIn
+  error: [NotSignedIn, Suspended]
 }) {}
 
 const signIn = Layer.succeed(SignIn, {
@@ -83,34 +123,53 @@ const own = Layer.merge(
   )
 )
 
-const routes = HttpApiBuilder.layer(AppApi).pipe(
-  Layer.provide([own, Routes.agent(AppApi)]),
-  Layer.provide(signIn),
-  Layer.provide(Turnkeeper.layer),
-  Layer.provide([Memory.layer, OfflineModel.layer, HttpServer.layerServices])
-)
+/** Another one that has the agent, for the same people. */
+class OtherApi extends HttpApi.make("other").addHttpApi(AgentApi.prefix("/other").middleware(SignIn)) {}
 
-/** The application, as a function of a request. */
-const served = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => HttpRouter.toWebHandler(routes, { disableLogger: true, routerConfig: Routes.routerConfig })),
-    ({ dispose }) => Effect.promise(dispose)
-  ),
-  ({ handler }) =>
-    (method: string, path: string, init: { readonly as?: string; readonly body?: object } = {}) =>
-      Effect.promise(() =>
-        handler(
-          new Request(`http://app.example${path}`, {
-            method,
-            headers: {
-              ...(init.as !== undefined && { cookie: `session=${init.as}` }),
-              ...(init.body !== undefined && { "content-type": "application/json" })
-            },
-            ...(init.body !== undefined && { body: JSON.stringify(init.body) })
-          })
-        )
-      )
+const app = HttpApiBuilder.layer(AppApi).pipe(Layer.provide([own, Routes.agent(AppApi)]), Layer.provide(signIn))
+const other = HttpApiBuilder.layer(OtherApi).pipe(Layer.provide(Routes.agent(OtherApi)), Layer.provide(signIn))
+const service = Routes.layer.pipe(Layer.provide(MemoryAuth.layer(new Map([["ada's", ada]]))))
+
+const domain = Turnkeeper.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(Memory.layer, OfflineModel.layer, HttpServer.layerServices))
 )
+const routes = Layer.provide(app, domain)
+
+interface Init {
+  /** Whose session it is. */
+  readonly as?: string
+  readonly headers?: { readonly [name: string]: string }
+  readonly body?: object
+}
+
+/** Routes, as a function of a request. */
+const serve = <E>(app: Layer.Layer<never, E, HttpRouter.HttpRouter>) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => HttpRouter.toWebHandler(app, { disableLogger: true, routerConfig: Routes.routerConfig })),
+      ({ dispose }) => Effect.promise(dispose)
+    ),
+    ({ handler }) =>
+      (method: string, path: string, init: Init = {}) =>
+        Effect.promise(() =>
+          handler(
+            new Request(`http://app.example${path}`, {
+              method,
+              headers: {
+                ...(init.as !== undefined && { cookie: `session=${init.as}` }),
+                ...(init.body !== undefined && { "content-type": "application/json" }),
+                ...init.headers
+              },
+              ...(init.body !== undefined && { body: JSON.stringify(init.body) })
+            })
+          )
+        )
+  )
+
+/** The application. */
+const served = serve(routes)
+
+const decodeRequestId = Schema.decodeUnknownSync(Schema.Struct({ request_id: Schema.String }))
 
 const bodyOf = (response: Response) => Effect.promise((): Promise<unknown> => response.json())
 
@@ -132,6 +191,89 @@ describe("the agent in an application's own API", () => {
         id: "ada",
         name: "ada"
       })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is one in each API of a router, with a store of its own", () =>
+    Effect.gen(function* () {
+      const request = yield* serve(
+        Layer.merge(Layer.provide(app, Layer.fresh(domain)), Layer.provide(other, Layer.fresh(domain)))
+      )
+      const created = yield* request("POST", "/agent/api/v1/users/ada/tasks", { as: "ada", body: { title: "Rest" } })
+      assert.strictEqual(created.status, 201)
+      const others = yield* request("GET", "/other/api/v1/users/ada/tasks", { as: "ada" })
+      assert.deepStrictEqual(yield* bodyOf(others), { data: [], has_more: false, next_cursor: null })
+    }).pipe(Effect.scoped)
+  )
+
+  for (const [order, both] of [
+    ["before", Layer.merge(other, service)],
+    ["behind", Layer.merge(service, other)]
+  ] as const) {
+    it.live(`stands beside the service's own routes, ${order} them`, () =>
+      Effect.gen(function* () {
+        const request = yield* serve(Layer.provide(both, domain))
+        const created = yield* request("POST", "/other/api/v1/users/ada/tasks", { as: "ada", body: { title: "Rest" } })
+        assert.strictEqual(created.status, 201)
+        const headers = { authorization: "Bearer ada's" }
+        const listed = yield* request("GET", "/api/v1/users/ada/tasks", { headers })
+        assert.strictEqual(listed.status, 200)
+        assert.include(yield* Effect.promise(() => listed.text()), '"title":"Rest"')
+        assert.strictEqual((yield* request("GET", "/api/v1/users/ada/tasks", { as: "ada" })).status, 401)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.live("has an id for each request, which its problem and its logs have: the one that came, if it is one", () =>
+    Effect.gen(function* () {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ fiber }) => {
+        logged.push(fiber.getRef(References.CurrentLogAnnotations)["requestId"])
+      })
+      const broken = Layer.effect(
+        TaskTools,
+        Effect.map(TaskTools, (tools) =>
+          TaskTools.of({
+            ...tools,
+            list: () => Effect.fail(new StorageUnavailable({ operation: "list", cause: "down" }))
+          })
+        )
+      ).pipe(Layer.provide(domain))
+      const request = yield* serve(
+        Layer.merge(other, service).pipe(
+          Layer.provide(broken),
+          Layer.provide(domain),
+          Layer.provide(Logger.layer([logger]))
+        )
+      )
+      const idOf = (path: string, init?: Init) =>
+        Effect.map(Effect.flatMap(request("GET", path, init), bodyOf), (body) => decodeRequestId(body).request_id)
+      for (const [path, init] of [
+        ["/other/api/v1/users/bob/tasks", { as: "ada" }],
+        ["/other/api/v1/users/ada/tasks?limit=no", { as: "ada" }],
+        ["/other/api/v1/users/ada/tasks", { as: "ada" }],
+        ["/api/v1/users/ada/tasks", {}],
+        ["/api/v1/me", {}]
+      ] as const) {
+        const [first, second] = [yield* idOf(path, init), yield* idOf(path, init)]
+        assert.notStrictEqual(first, second, path)
+        assert.strictEqual(
+          yield* idOf(path, { ...init, headers: { "x-request-id": "the-one-that-came" } }),
+          "the-one-that-came"
+        )
+        assert.notStrictEqual(yield* idOf(path, { ...init, headers: { "x-request-id": "no id" } }), "no id", path)
+        if (path === "/other/api/v1/users/ada/tasks") {
+          assert.deepStrictEqual(logged.slice(0, 3), [first, second, "the-one-that-came"])
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("tells where a task is, whichever way its path was written", () =>
+    Effect.gen(function* () {
+      const request = yield* served
+      const created = yield* request("POST", "/agent/api/v1/users/ada/tasks/", { as: "ada", body: { title: "Rest" } })
+      assert.strictEqual(created.headers.get("location"), "/agent/api/v1/users/ada/tasks/1")
     }).pipe(Effect.scoped)
   )
 
@@ -196,6 +338,44 @@ describe("the agent in an application's own API", () => {
       }
     }).pipe(Effect.scoped)
   )
+
+  it("is shown there by examples that fit, with parameters that are what they are sent as", () => {
+    const document = OpenApi.fromApi(AppApi)
+    const misfit = misfitIn(document)
+    const wrong: Array<string> = []
+    const shown = new Set<string>()
+    const formats = new Map<string, string | undefined>()
+    const look = (value: unknown, name: string, ...at: ReadonlyArray<string>) => {
+      const why = misfit(pointer(...at, "schema"), value)
+      if (why !== undefined) wrong.push(`${at.join(" ")} ${name}: ${why}`)
+    }
+    const lookAll = (content: typeof Media.Type | undefined, ...at: ReadonlyArray<string>) => {
+      for (const [type, { examples }] of Object.entries(content ?? {})) {
+        for (const [name, { value }] of Object.entries(examples ?? {})) {
+          shown.add(name)
+          look(value, name, ...at, "content", type)
+        }
+      }
+    }
+    const { paths } = decodeShown(JSON.parse(JSON.stringify(document)))
+    for (const [path, item] of Object.entries(paths)) {
+      for (const [method, { parameters, requestBody, responses }] of Object.entries(item)) {
+        parameters.forEach(({ example, name, schema }, index) => {
+          if (path.startsWith("/agent")) look(example, name, "paths", path, method, "parameters", String(index))
+          if (schema.type === "string" && schema.minimum !== undefined) wrong.push(`${name} is a text with a minimum`)
+          formats.set(name, schema.format)
+        })
+        lookAll(requestBody?.content, "paths", path, method, "requestBody")
+        for (const [status, { content }] of Object.entries(responses)) {
+          lookAll(content, "paths", path, method, "responses", status)
+        }
+      }
+    }
+    assert.deepStrictEqual(wrong, [])
+    assert.includeMembers([...shown], ["NewConversation", "Forbidden", "NoSuchTask", "InvalidLimit"])
+    assert.notInclude([...shown], "NoToken")
+    assert.deepInclude(Object.fromEntries(formats), { task_id: "int32", limit: "int32", turn_id: "uuid" })
+  })
 
   it.live("says which API lacks it", () =>
     Effect.gen(function* () {

@@ -72,7 +72,8 @@ const codesOfOne = (schema: Schema.Json): ReadonlyArray<string> =>
     Option.match({ onNone: () => [], onSome: ({ properties }) => properties.code.enum })
   )
 
-const pointer = (...keys: ReadonlyArray<string>) =>
+/** A place in a document. */
+export const pointer = (...keys: ReadonlyArray<string>) =>
   keys.map((key) => `/${encodeURIComponent(key.replaceAll("~", "~0").replaceAll("/", "~1"))}`).join("")
 
 const shownIn = (content: typeof Content.Type | undefined, ...at: ReadonlyArray<string>): ReadonlyArray<Shown> =>
@@ -120,17 +121,20 @@ export const operations = Object.entries(document.paths).flatMap(([path, item]) 
 )
 export type Operation = (typeof operations)[number]
 
-const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true })
-addFormats.default(ajv)
-// What the document has around its schemas is none of them.
-ajv.addVocabulary(["openapi", "info", "paths", "components", "security", "tags", "servers"])
-ajv.addSchema({ ...json, $id: "openapi" })
-
-const validators = new Map<string, ValidateFunction>()
-
-/** Why a value does not fit the schema at this place of the document, if it does not. */
-export const misfit = (schema: string, value: unknown): string | undefined => {
-  const validate = validators.get(schema) ?? ajv.compile({ $ref: `openapi#${schema}` })
-  validators.set(schema, validate)
-  return validate(value) === true ? undefined : ajv.errorsText(validate.errors)
+/** Why a value does not fit the schema at a place of a document, if it does not. */
+export const misfitIn = (json: object) => {
+  const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true })
+  addFormats.default(ajv)
+  // What the document has around its schemas is none of them.
+  ajv.addVocabulary(["openapi", "info", "paths", "components", "security", "tags", "servers"])
+  ajv.addSchema({ ...json, $id: "openapi" })
+  const validators = new Map<string, ValidateFunction>()
+  return (schema: string, value: unknown): string | undefined => {
+    const validate = validators.get(schema) ?? ajv.compile({ $ref: `openapi#${schema}` })
+    validators.set(schema, validate)
+    return validate(value) === true ? undefined : ajv.errorsText(validate.errors)
+  }
 }
+
+/** The same of this document. */
+export const misfit = misfitIn(json)
