@@ -5,6 +5,7 @@ import * as DirectCalls from "../../domain/DirectCalls.ts"
 import type { AuthUnavailable } from "../../domain/model/Errors.ts"
 import { nesting } from "../../domain/model/Text.ts"
 import type { User } from "../../domain/model/User.ts"
+import { fairShare } from "../../domain/Places.ts"
 import type { Tools } from "../../domain/Tools.ts"
 import { Auth } from "../../ports/Auth.ts"
 import type { DirectCallRepo } from "../../ports/DirectCallRepo.ts"
@@ -96,7 +97,11 @@ export const layer = (
         yield* router.add(method, path, onlyPost)
       }
     })
-  ).pipe(Layer.provide(DirectCalls.layer))
+  ).pipe(
+    // An endpoint's own, since another one may have other tools; but a user's share is that of the whole service.
+    Layer.provide(Layer.fresh(DirectCalls.layerWithoutShare)),
+    Layer.provide(fairShare)
+  )
 
 /** What answers the messages of the protocol, on a router of its own: nobody else's server is registered with by mistake. */
 const protocol = Effect.fnUntraced(function* ({ instructions, name = "turnkeeper", version = "1" }: Options) {
