@@ -389,7 +389,7 @@ const toValues = (call: FoldedCall) => {
       return {
         ...none,
         kind: "add",
-        number: operation.limit ?? 0,
+        number: operation.limit ?? -1,
         title: operation.task.title,
         ...described(operation.task.description)
       }
