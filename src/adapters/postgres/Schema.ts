@@ -1,8 +1,9 @@
 import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 
-const simpleName = /^(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,39}$/
-const simpleWords = "1 to 40 characters of A-Z a-z 0-9 _, not beginning with a digit or with pg_"
+const simpleName = /^(?!pg_|information_schema$)[A-Za-z_][A-Za-z0-9_]{0,39}$/
+const simpleWords =
+  "1 to 40 characters of A-Z a-z 0-9 _, not beginning with a digit or with pg_, and not information_schema"
 
 /** The name of a schema: what needs no quotes, case aside, and short enough for the channel that is named by it. */
 export const SchemaName = Schema.String.check(

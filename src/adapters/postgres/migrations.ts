@@ -3,8 +3,8 @@ import { Migrator, SqlClient } from "effect/sql"
 import { directCallStatements } from "./directCalls.ts"
 import type { SchemaName } from "./Schema.ts"
 
-/** The table in which the migrations that ran are kept: in the schema with all the others, and so none of the application's. */
-export const migrationsTable = "migrations"
+/** The table in which the migrations that ran are kept: in the schema with all the others, which may be one of the application's. */
+export const migrationsTable = "turnkeeper_migrations"
 
 /*
  * No write waits for a lock for longer than a second, but for the step, which has a connection of its own: whatever

@@ -138,6 +138,18 @@ describe("in a database of the application", () => {
     }).pipe(Effect.provide(host))
   )
 
+  it.live("a schema in which it has migrations of its own is good as well", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`create table public.migrations (migration_id int primary key, name text not null)`
+      yield* sql`insert into public.migrations values (7, 'users')`
+      const { tasks } = yield* build({ schema: "public" })
+      yield* build({ schema: "public", migrate: false })
+      assert.strictEqual((yield* tasks.add(ada, { title: "Buy milk", description: null }, null)).title, "Buy milk")
+      assert.deepStrictEqual(yield* sql`select name from public.migrations`, [{ name: "users" }])
+    }).pipe(Effect.provide(host))
+  )
+
   it.live("its temporary tables stand before none of ours", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
@@ -178,7 +190,8 @@ describe("in a database of the application", () => {
 })
 
 describe("the layer on PostgreSQL", () => {
-  for (const schema of ["", "a b", 'a"; drop schema public --', "pg_agents", "1st", "x".repeat(41)]) {
+  const names = ["", "a b", 'a"; drop schema public --', "pg_agents", "information_schema", "1st", "x".repeat(41)]
+  for (const schema of names) {
     it.live(`refuses "${schema}" as a schema`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(build({ schema }))
