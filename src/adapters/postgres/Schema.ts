@@ -1,4 +1,4 @@
-import { Effect, Schema } from "effect"
+import { Context, Effect, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 
 const simpleName = /^(?!pg_|information_schema$)[A-Za-z_][A-Za-z0-9_]{0,39}$/
@@ -41,3 +41,11 @@ export const clientOf = (schema: SchemaName) =>
     const sql = given.withoutTransforms()
     return { sql, own: sql.literal(`"${schema}".`) }
   })
+
+/** Has work done outside of any transaction of the application's by that client; inside of one it dies, and says why. */
+export const outsideOfTransactions =
+  (sql: SqlClient.SqlClient, reason: string) =>
+  <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.withFiber((fiber) =>
+      Option.isSome(Context.getOption(fiber.context, sql.transactionService)) ? Effect.die(new Error(reason)) : work
+    )

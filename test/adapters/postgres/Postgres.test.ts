@@ -5,8 +5,10 @@ import { Migrator, SqlClient } from "effect/sql"
 import * as Postgres from "../../../src/adapters/postgres/Postgres.ts"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
 import { ConversationId, MessageId, TurnId } from "../../../src/domain/model/Conversation.ts"
+import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import { ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
+import { DirectCallRepo } from "../../../src/ports/DirectCallRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
 import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
 import * as DirectCallRepoContract from "../../../src/testing/DirectCallRepoContract.ts"
@@ -185,6 +187,34 @@ describe("in a database of the application", () => {
       assert(Exit.isFailure(exit))
       assert.match(globalThis.String(Cause.squash(exit.cause)), /inside of the application's own transaction/)
       assert.deepStrictEqual((yield* repo.list(ada, { limit: 9, after: Option.none() })).items, [])
+    }).pipe(Effect.provide(host))
+  )
+})
+
+describe("a direct call in a transaction of the application's", () => {
+  it.live("is refused, and leaves the transaction as it is", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const calls = Context.get(yield* Layer.build(Postgres.layer()), DirectCallRepo)
+      const keyed = { key: IdempotencyKey.make("k"), fingerprint: "[]", callId: yield* uuidV7, keysAtMost: 9 }
+      const result = { status: "success", result: "{}" } as const
+      for (const work of [
+        Effect.asVoid(calls.perform(ada, Option.none(), Effect.succeed(result))),
+        Effect.asVoid(calls.begin(ada, keyed)),
+        Effect.asVoid(calls.finish(ada, keyed.key, keyed.callId, result))
+      ]) {
+        yield* sql.withTransaction(
+          Effect.gen(function* () {
+            const limits = sql`select current_setting('lock_timeout') lock, current_setting('idle_in_transaction_session_timeout') idle`
+            const before = yield* limits
+            const exit = yield* Effect.exit(work)
+            assert(Exit.isFailure(exit))
+            assert.match(globalThis.String(Cause.squash(exit.cause)), /inside of the application's own transaction/)
+            assert.deepStrictEqual(yield* limits, before)
+          })
+        )
+      }
+      assert.strictEqual((yield* calls.begin(ada, keyed))._tag, "Begun")
     }).pipe(Effect.provide(host))
   )
 })
