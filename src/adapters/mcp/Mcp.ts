@@ -79,7 +79,9 @@ export const layer = (
         path,
         guarded(
           Effect.fnUntraced(function* (received, user) {
-            const headers = yield* sessions.enter(user.id, Headers.remove(received.headers, "origin"))
+            const entered = yield* Effect.result(sessions.enter(user.id, Headers.remove(received.headers, "origin")))
+            if (Result.isFailure(entered)) return tooManySessions
+            const headers = entered.success
             if (headers === undefined) return unknownSession
             const request = received.modify({ url: "/", headers })
             const refused = yield* read(request)
@@ -132,6 +134,13 @@ const isOriginAllowed = ({ host, origin }: Headers.Headers, allowed: ReadonlyArr
 
 /** As the transport has it, a client starts a new one then. Whether it is somebody else's is not told. */
 const unknownSession = refuse("not_found", "There is no such session: initialize starts a new one.")
+
+const tooManySessions = refuse(
+  "rate_limited",
+  "Too many sessions were used in the last minute.",
+  { "retry-after": "60" },
+  rpcCode.internalError
+)
 
 const bearer = /^bearer +(\S+)$/i
 
