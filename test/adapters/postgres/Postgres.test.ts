@@ -1,6 +1,6 @@
-import { PgClient } from "@effect/sql-pg"
+import { PgClient, PgTypes } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Option, Redacted, String } from "effect"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Option, Redacted, Result, String } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import * as Postgres from "../../../src/adapters/postgres/Postgres.ts"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
@@ -245,6 +245,30 @@ describe("the layer on PostgreSQL", () => {
               startupParameters: { default_transaction_isolation: "repeatable read" }
             })
           )
+        )
+      )
+    )
+  )
+
+  it.live("refuses a client that reads values in its own way", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const error = yield* Effect.flip(build())
+      assert(error._tag === "DatabaseUnfit")
+      assert.deepStrictEqual(error.misread, ["timestamptz"])
+      assert.include(error.message, "timestamptz")
+      assert.deepStrictEqual(yield* sql`select 1 where to_regnamespace('turnkeeper') is not null`, [])
+    }).pipe(
+      Effect.provide(
+        Layer.unwrap(
+          Effect.map(freshDatabase(), (url) => {
+            const types = PgTypes.makeRegistry()
+            types.register(PgTypes.OID.timestamptz, {
+              encode: () => Result.succeed(new Uint8Array(8)),
+              decode: () => Result.succeed("2026-01-01 00:00:00+00")
+            })
+            return PgClient.layer({ url: Redacted.make(url), types })
+          })
         )
       )
     )
