@@ -45,7 +45,8 @@ export class DirectCalls extends Context.Service<
   }
 >()("turnkeeper/domain/DirectCalls") {}
 
-export const layer: Layer.Layer<DirectCalls, never, DirectCallRepo | Tools> = Layer.effect(
+/** Without the user's share, which is one for all who carry calls out, whatever their tools. */
+export const layerWithoutShare: Layer.Layer<DirectCalls, never, DirectCallRepo | FairShare | Tools> = Layer.effect(
   DirectCalls,
   Effect.gen(function* () {
     const repo = yield* DirectCallRepo
@@ -92,7 +93,12 @@ export const layer: Layer.Layer<DirectCalls, never, DirectCallRepo | Tools> = La
       })
     })
   })
-).pipe(Layer.provide(fairShare))
+)
+
+export const layer: Layer.Layer<DirectCalls, never, DirectCallRepo | Tools> = Layer.provide(
+  layerWithoutShare,
+  fairShare
+)
 
 const encodeJson = Schema.encodeSync(Schema.fromJsonString(Schema.Json))
 

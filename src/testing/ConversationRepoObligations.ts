@@ -6,6 +6,7 @@ import { StorageUnavailable, TurnNotFound } from "../domain/model/Errors.ts"
 import { toStorable } from "../domain/model/Text.ts"
 import { IdempotencyKey, noUsage } from "../domain/model/Turn.ts"
 import { UserId } from "../domain/model/User.ts"
+import { defaultSettings, Settings } from "../domain/Settings.ts"
 import * as Tools from "../domain/Tools.ts"
 import {
   type BeginRequest,
@@ -964,6 +965,25 @@ export const obligations: ReadonlyArray<Obligation<ConversationRepo | TaskTools>
         values[15]?.result,
         `{"success":true,"task":{"id":2,"title":"Even","description":null,"completed":false,"created_at":"now","updated_at":"now"}}`
       )
+    })
+  ),
+
+  obligation(
+    "adds no task over the limit in either form, be that none at all",
+    Effect.gen(function* () {
+      const add = ["add_task", { title: "Milk" }] as const
+      const done = Effect.fnUntraced(function* (form: "values" | "effect", maxTasks: number | null) {
+        const user = yield* newUser
+        const step = toolStep(yield* claim(user), [add, add, add], form)
+        const outcome = yield* Effect.provideService(step, Settings, { ...defaultSettings, maxTasks })
+        Expect.isTagged(outcome, "Committed")
+        return [outcome.calls.map((call) => call.status), (yield* titles(user)).length]
+      })
+      for (const form of ["values", "effect"] as const) {
+        assert.deepStrictEqual(yield* done(form, 0), [["error", "error", "error"], 0])
+        assert.deepStrictEqual(yield* done(form, 1), [["success", "error", "error"], 1])
+        assert.deepStrictEqual(yield* done(form, null), [["success", "success", "success"], 3])
+      }
     })
   ),
 

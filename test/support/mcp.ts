@@ -40,6 +40,8 @@ export interface Service {
   readonly tools?: Layer.Layer<Tools.Tools, Tools.ToolsInvalid, ConversationRepo | TaskTools>
   readonly auth?: Layer.Layer<Auth>
   readonly mcp?: Mcp.Options
+  /** Another endpoint beside it, with tools of its own. */
+  readonly other?: { readonly path: `/${string}`; readonly tools: NonNullable<Service["tools"]> }
   readonly corsOrigins?: ReadonlyArray<string>
 }
 
@@ -57,7 +59,13 @@ export const serveMcp = ({
     )
     const { corsOrigins = [] } = more
     const options = { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: 0, corsOrigins }
-    const context = yield* serve(options, Mcp.layer({ allowedOrigins: corsOrigins, ...mcp })).pipe(
+    const endpoint = Mcp.layer({ allowedOrigins: corsOrigins, ...mcp })
+    const { other } = more
+    const endpoints =
+      other === undefined
+        ? endpoint
+        : Layer.merge(endpoint, Mcp.layer({ path: other.path }).pipe(Layer.provide(Layer.orDie(other.tools))))
+    const context = yield* serve(options, endpoints).pipe(
       Layer.provide([domain, more.auth ?? auth, Layer.succeed(Readiness, Effect.void)]),
       Layer.provide(Layer.succeedContext(store)),
       // What is asked here in vain is meant to be.

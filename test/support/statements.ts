@@ -184,7 +184,7 @@ export const explainEverything = Effect.fnUntraced(function* (server: PostgresSe
  * an hour's users then, since an index for that would cost every begin a write.
  */
 const isMeant = ({ query }: Plan, relation: string): boolean =>
-  relation === "migrations" ||
+  relation === "turnkeeper_migrations" ||
   (relation === "rate_limits" && query.startsWith('delete from "turnkeeper".rate_limits where full_at <'))
 
 /** The tables that a plan reads from end to end, and should not. */

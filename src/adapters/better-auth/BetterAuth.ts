@@ -48,6 +48,9 @@ export class AuthTablesMissing extends Schema.TaggedError<AuthTablesMissing>()("
   }
 }
 
+/** The application's client. Columns come as they are called: it may have them renamed for its own statements. */
+const client = Effect.map(SqlClient.SqlClient, (given) => given.withoutTransforms())
+
 const decodeRow = Schema.decodeUnknownOption(Schema.Tuple([Schema.Struct({ id: UserId, name: Schema.String })]))
 
 /**
@@ -57,7 +60,7 @@ const decodeRow = Schema.decodeUnknownOption(Schema.Tuple([Schema.Struct({ id: U
  */
 export const make = (options: Options): Effect.Effect<Auth["Service"], never, SqlClient.SqlClient> =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
+    const sql = yield* client
     const { names } = options
     const column = (table: "session" | "user", name: keyof Names) =>
       sql`${sql.literal(table === "session" ? "s" : "u")}.${sql(names[name])}`
@@ -114,7 +117,7 @@ export const requireTables = (
   names: Names
 ): Effect.Effect<void, AuthTablesMissing | SqlError.SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
+    const sql = yield* client
     const missing: Array<string> = []
     for (const table of [names.session, names.user]) {
       const quoted = table
@@ -142,7 +145,7 @@ const decodeToken = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ tok
  */
 export const createDemoSession: Effect.Effect<DemoSession, SqlError.SqlError, SqlClient.SqlClient> = Effect.gen(
   function* () {
-    const sql = yield* SqlClient.SqlClient
+    const sql = yield* client
     const userId = UserId.make("demo")
     const name = "Demo"
     yield* sql`create table if not exists "user" (

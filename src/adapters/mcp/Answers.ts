@@ -10,6 +10,7 @@ export type RefusalCode =
   | "not_acceptable"
   | "not_found"
   | "payload_too_large"
+  | "rate_limited"
   | "unauthorized"
   | "unavailable"
   | "unsupported_media_type"
@@ -23,6 +24,7 @@ const statuses: Readonly<Record<RefusalCode, number>> = {
   not_acceptable: 406,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  rate_limited: 429,
   unavailable: 503
 }
 

@@ -5,6 +5,7 @@ import * as DirectCalls from "../../domain/DirectCalls.ts"
 import type { AuthUnavailable } from "../../domain/model/Errors.ts"
 import { nesting } from "../../domain/model/Text.ts"
 import type { User } from "../../domain/model/User.ts"
+import { fairShare } from "../../domain/Places.ts"
 import type { Tools } from "../../domain/Tools.ts"
 import { Auth } from "../../ports/Auth.ts"
 import type { DirectCallRepo } from "../../ports/DirectCallRepo.ts"
@@ -78,7 +79,9 @@ export const layer = (
         path,
         guarded(
           Effect.fnUntraced(function* (received, user) {
-            const headers = yield* sessions.enter(user.id, Headers.remove(received.headers, "origin"))
+            const entered = yield* Effect.result(sessions.enter(user.id, Headers.remove(received.headers, "origin")))
+            if (Result.isFailure(entered)) return tooManySessions
+            const headers = entered.success
             if (headers === undefined) return unknownSession
             const request = received.modify({ url: "/", headers })
             const refused = yield* read(request)
@@ -96,7 +99,11 @@ export const layer = (
         yield* router.add(method, path, onlyPost)
       }
     })
-  ).pipe(Layer.provide(DirectCalls.layer))
+  ).pipe(
+    // An endpoint's own, since another one may have other tools; but a user's share is that of the whole service.
+    Layer.provide(Layer.fresh(DirectCalls.layerWithoutShare)),
+    Layer.provide(fairShare)
+  )
 
 /** What answers the messages of the protocol, on a router of its own: nobody else's server is registered with by mistake. */
 const protocol = Effect.fnUntraced(function* ({ instructions, name = "turnkeeper", version = "1" }: Options) {
@@ -127,6 +134,13 @@ const isOriginAllowed = ({ host, origin }: Headers.Headers, allowed: ReadonlyArr
 
 /** As the transport has it, a client starts a new one then. Whether it is somebody else's is not told. */
 const unknownSession = refuse("not_found", "There is no such session: initialize starts a new one.")
+
+const tooManySessions = refuse(
+  "rate_limited",
+  "Too many sessions were used in the last minute.",
+  { "retry-after": "60" },
+  rpcCode.internalError
+)
 
 const bearer = /^bearer +(\S+)$/i
 

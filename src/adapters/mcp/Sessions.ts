@@ -1,4 +1,4 @@
-import { Effect, RcMap, Schema, type Scope } from "effect"
+import { type Cause, Effect, RcMap, Schema, type Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { Headers, HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { UserId } from "../../domain/model/User.ts"
@@ -21,12 +21,13 @@ export type Protocol = Effect.Effect<
 export interface Sessions {
   /**
    * The headers under which the protocol knows the session that these name, as long as the scope is open; as they are where
-   * they name none, and nothing where there is no such session of this user's.
+   * they name none, and nothing where there is no such session of this user's. Fails where the user has used too many of them in
+   * the last minute: an id that is made up is as good as one that was given.
    */
   readonly enter: (
     userId: UserId,
     headers: Headers.Headers
-  ) => Effect.Effect<Headers.Headers | undefined, never, Scope.Scope>
+  ) => Effect.Effect<Headers.Headers | undefined, Cause.ExceededCapacityError, Scope.Scope>
   /** Answers a message under such headers. */
   readonly answer: (
     userId: UserId,
@@ -40,6 +41,8 @@ const nameSession = (version: string, userId: UserId): string => `${version}.${S
 
 /** How long the protocol's own session is kept after its last message, so that the next one finds it. */
 const idle = "1 minute"
+/** How many sessions the protocol keeps of one user. */
+const mostOfUser = 100
 
 export const make = Effect.fnUntraced(function* (
   protocol: Protocol,
@@ -63,8 +66,14 @@ export const make = Effect.fnUntraced(function* (
     Effect.map(ask(initialize(version)), (response) => response.headers[sessionHeader] ?? "")
   const close = (id: string) => ask(terminate(id))
 
-  const own = yield* RcMap.make({
-    lookup: (id: string) => Effect.acquireRelease(open(id.slice(0, 10)), close),
+  // A user's are used no longer ago than the last of them, so none is closed before its time.
+  const users = yield* RcMap.make({
+    lookup: (_: UserId) =>
+      RcMap.make({
+        lookup: (id: string) => Effect.acquireRelease(open(id.slice(0, 10)), close),
+        idleTimeToLive: idle,
+        capacity: mostOfUser
+      }),
     idleTimeToLive: idle
   })
 
@@ -74,6 +83,7 @@ export const make = Effect.fnUntraced(function* (
       if (id === undefined) return headers
       const [, version = "", owner] = sessionId.exec(id) ?? []
       if (owner !== userId || !versions.includes(version)) return undefined
+      const own = yield* RcMap.get(users, userId)
       return Headers.set(headers, sessionHeader, yield* RcMap.get(own, id))
     }),
     answer: Effect.fnUntraced(function* (userId, request) {

@@ -1,4 +1,4 @@
-import { Array, Context, DateTime, Effect, Option, Schema } from "effect"
+import { Array, DateTime, Effect, Option, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import {
   type Conversation,
@@ -40,7 +40,7 @@ import {
 } from "./errors.ts"
 import { latestMigration, migrationsTable } from "./migrations.ts"
 import { isTaskToolsAt } from "./PgTaskTools.ts"
-import { clientOf, type SchemaName } from "./Schema.ts"
+import { clientOf, outsideOfTransactions, type SchemaName } from "./Schema.ts"
 
 const Ints = Schema.NullOr(Schema.Array(Schema.Int))
 const Texts = Schema.NullOr(Schema.Array(Schema.String))
@@ -389,7 +389,7 @@ const toValues = (call: FoldedCall) => {
       return {
         ...none,
         kind: "add",
-        number: operation.limit ?? 0,
+        number: operation.limit ?? -1,
         title: operation.task.title,
         ...described(operation.task.description)
       }
@@ -405,11 +405,6 @@ const toValues = (call: FoldedCall) => {
     }
   }
 }
-
-/** A turn outlives whoever begins it, and would go on in a transaction that is over. */
-const insideTransaction = new Error(
-  "A turn cannot begin inside of the application's own transaction, which it outlives"
-)
 
 /** `ConversationRepo` on PostgreSQL: the turn protocol is in the functions of `migrations.ts`. */
 export const make = (schema: SchemaName): Effect.Effect<ConversationRepo["Service"], never, SqlClient.SqlClient> =>
@@ -525,16 +520,15 @@ export const make = (schema: SchemaName): Effect.Effect<ConversationRepo["Servic
       )
     }
 
-    const outsideOfTransactions = <A, E>(beginning: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-      Effect.withFiber((fiber) =>
-        Option.isSome(Context.getOption(fiber.context, sql.transactionService))
-          ? Effect.die(insideTransaction)
-          : beginning
-      )
+    // A turn outlives whoever begins it, and would go on in a transaction that is over.
+    const outside = outsideOfTransactions(
+      sql,
+      "A turn cannot begin inside of the application's own transaction, which it outlives"
+    )
 
     return ConversationRepo.of({
       begin: (request, policy) =>
-        outsideOfTransactions(
+        outside(
           sql`select * from ${own}turn_begin(${request.userId}, ${request.turnId}::uuid, ${request.holder}::uuid,
           ${Option.getOrNull(request.idempotencyKey)}::text, ${request.fingerprint},
           ${Option.getOrNull(request.conversationId)}::uuid, ${request.startIfAbsent === true}::boolean,

@@ -23,9 +23,14 @@ export class MigrationsMissing extends Schema.TaggedError<MigrationsMissing>()("
 /** The client is not set up as the turn protocol needs it. */
 export class DatabaseUnfit extends Schema.TaggedError<DatabaseUnfit>()("DatabaseUnfit", {
   /** The level at which its transactions are isolated unless told otherwise. */
-  isolation: Schema.String
+  isolation: Schema.String,
+  /** The types whose values it does not read as the driver does by itself. */
+  misread: Schema.Array(Schema.String)
 }) {
   override get message() {
+    if (this.misread.length > 0) {
+      return `The client reads ${this.misread.join(", ")} in a way of its own: give it a registry of types that leaves these as they are.`
+    }
     return `The client's transactions are isolated as "${this.isolation}", and what waits for a lock has to see then what was committed meanwhile: set default_transaction_isolation to "read committed".`
   }
 }
@@ -163,17 +168,33 @@ export const requireMigrations = (
     if (latest < latestMigration) return yield* new MigrationsMissing({ found: latest, needed: latestMigration })
   })
 
-const decodeIsolation = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ isolation: Schema.String })]))
+const decodeOne = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Record(Schema.String, Schema.Unknown)]))
 
-/** Refuses a client whose transactions are isolated otherwise than the functions count on. */
+/** What is read of the database, by its types, each as it has to come. */
+const asRead = {
+  timestamptz: Schema.is(Schema.Date),
+  int: Schema.is(Schema.Int),
+  text: Schema.is(Schema.String),
+  uuid: Schema.is(Schema.String),
+  boolean: Schema.is(Schema.Boolean),
+  "int[]": Schema.is(Schema.Array(Schema.Int)),
+  "text[]": Schema.is(Schema.Array(Schema.String)),
+  "uuid[]": Schema.is(Schema.Array(Schema.String))
+}
+
+/** Refuses a client whose transactions are isolated otherwise than the functions count on, or that reads values in its own way. */
 export const requireFit: Effect.Effect<void, DatabaseUnfit | SqlError.SqlError, SqlClient.SqlClient> = Effect.gen(
   function* () {
     const sql = yield* SqlClient.SqlClient
-    const [{ isolation }] = yield* sql`select current_setting('transaction_isolation') isolation`.withoutTransform.pipe(
-      Effect.flatMap(decodeIsolation),
+    const [row] = yield* sql`select current_setting('transaction_isolation') isolation, now() "timestamptz", 1 "int",
+      '{}'::json::text "text", gen_random_uuid() "uuid", true "boolean", array[1] "int[]", array['a'] "text[]",
+      array[gen_random_uuid()] "uuid[]"`.withoutTransform.pipe(
+      Effect.flatMap(decodeOne),
       Effect.catchTag("SchemaError", Effect.die)
     )
-    if (isolation !== "read committed") return yield* new DatabaseUnfit({ isolation })
+    const isolation = String(row["isolation"])
+    const misread = Object.entries(asRead).flatMap(([type, isRead]) => (isRead(row[type]) ? [] : [type]))
+    if (misread.length > 0 || isolation !== "read committed") return yield* new DatabaseUnfit({ isolation, misread })
   }
 )
 

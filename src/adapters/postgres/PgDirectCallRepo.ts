@@ -11,7 +11,7 @@ import {
   type KeyRefused
 } from "../../ports/DirectCallRepo.ts"
 import { asStorage, isConflict, retryLocks, sqlDefectsAsFailures } from "./errors.ts"
-import { clientOf, type SchemaName } from "./Schema.ts"
+import { clientOf, outsideOfTransactions, type SchemaName } from "./Schema.ts"
 
 const Result = { call_status: Schema.Literals(["success", "error"]), call_result: Schema.String }
 const decodeBegun = Schema.decodeUnknownSync(
@@ -45,6 +45,12 @@ const withoutKey = { key: null, fingerprint: "", callId: "00000000-0000-0000-000
 export const make = (schema: SchemaName): Effect.Effect<DirectCallRepo["Service"], never, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const { own, sql } = yield* clientOf(schema)
+
+    // It sets time limits of its own, and its key is known to others only once it is committed.
+    const outside = outsideOfTransactions(
+      sql,
+      "A call cannot be carried out inside of the application's own transaction, which would be left with its time limits"
+    )
 
     /** `inside`: as the beginning of a transaction, which the call is then. */
     const begin = (userId: UserId, keyed: Option.Option<KeyedCall>, inside: boolean) => {
@@ -82,12 +88,13 @@ export const make = (schema: SchemaName): Effect.Effect<DirectCallRepo["Service"
           .pipe(
             sqlDefectsAsFailures,
             Effect.retry({ times: 5, while: isConflict }),
-            asStorage("DirectCallRepo.perform")
+            asStorage("DirectCallRepo.perform"),
+            outside
           ),
       begin: (userId, keyed) =>
-        begin(userId, Option.some(keyed), false).pipe(retryLocks, asStorage("DirectCallRepo.begin")),
+        begin(userId, Option.some(keyed), false).pipe(retryLocks, asStorage("DirectCallRepo.begin"), outside),
       finish: (userId, key, callId, result) =>
-        finish(userId, key, callId, result).pipe(retryLocks, asStorage("DirectCallRepo.finish")),
+        finish(userId, key, callId, result).pipe(retryLocks, asStorage("DirectCallRepo.finish"), outside),
       sweep: (afterMillis) =>
         sql`delete from ${own}direct_calls where created_at < now() - ${afterMillis}::float8 * interval '1 millisecond'`.pipe(
           Effect.asVoid,

@@ -21,8 +21,8 @@ export interface Options {
 
 /**
  * Conversations and tasks in PostgreSQL 15 or later, by the application's own client. Needs no `search_path`, and minds neither
- * renamed columns nor other people's tables. Fails with `SchemaInvalid`, with `DatabaseUnfit` where the client's transactions are
- * not as the protocol needs them, with `MigrationsMissing` where these are not to be run, and with what the database says.
+ * renamed columns nor other people's tables. Fails with `SchemaInvalid`, with `DatabaseUnfit` where the client's transactions or
+ * types are not as the protocol needs them, with `MigrationsMissing` where these are not to be run, and with what the database says.
  */
 export const layer = (
   options: Options = {}

@@ -1,8 +1,9 @@
-import { Effect, Schema } from "effect"
+import { Context, Effect, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 
-const simpleName = /^(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,39}$/
-const simpleWords = "1 to 40 characters of A-Z a-z 0-9 _, not beginning with a digit or with pg_"
+const simpleName = /^(?!pg_|information_schema$)[A-Za-z_][A-Za-z0-9_]{0,39}$/
+const simpleWords =
+  "1 to 40 characters of A-Z a-z 0-9 _, not beginning with a digit or with pg_, and not information_schema"
 
 /** The name of a schema: what needs no quotes, case aside, and short enough for the channel that is named by it. */
 export const SchemaName = Schema.String.check(
@@ -40,3 +41,11 @@ export const clientOf = (schema: SchemaName) =>
     const sql = given.withoutTransforms()
     return { sql, own: sql.literal(`"${schema}".`) }
   })
+
+/** Has work done outside of any transaction of the application's by that client; inside of one it dies, and says why. */
+export const outsideOfTransactions =
+  (sql: SqlClient.SqlClient, reason: string) =>
+  <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.withFiber((fiber) =>
+      Option.isSome(Context.getOption(fiber.context, sql.transactionService)) ? Effect.die(new Error(reason)) : work
+    )

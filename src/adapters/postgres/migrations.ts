@@ -3,8 +3,8 @@ import { Migrator, SqlClient } from "effect/sql"
 import { directCallStatements } from "./directCalls.ts"
 import type { SchemaName } from "./Schema.ts"
 
-/** The table in which the migrations that ran are kept: in the schema with all the others, and so none of the application's. */
-export const migrationsTable = "migrations"
+/** The table in which the migrations that ran are kept: in the schema with all the others, which may be one of the application's. */
+export const migrationsTable = "turnkeeper_migrations"
 
 /*
  * No write waits for a lock for longer than a second, but for the step, which has a connection of its own: whatever
@@ -752,8 +752,8 @@ const functions = [
       to_char(p_task.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') updated_at) x
   $$`,
 
-  // An operation on tasks as a value. p_title is the status of a list, and p_number the limit of that or of an addition. An empty title leaves the
-  // title as it is, and p_describe tells whether to 'leave', 'clear' or 'set' the description.
+  // An operation on tasks as a value. p_title is the status of a list, and p_number the limit of that or of an addition, which has
+  // none at -1. An empty title leaves the title as it is, and p_describe tells whether to 'leave', 'clear' or 'set' the description.
   `create function task_perform(p_user text, p_kind text, p_number int, p_bytes int, p_title text, p_describe text,
     p_description text, inout result text, inout status text)
   language plpgsql set enable_seqscan = off set search_path from current as $$
@@ -775,7 +775,7 @@ const functions = [
       return;
     end if;
     case p_kind
-      when 'add' then select * into v_task from task_add(p_user, p_title, v_description, nullif(p_number, 0));
+      when 'add' then select * into v_task from task_add(p_user, p_title, v_description, nullif(p_number, -1));
       when 'complete' then select * into v_task from task_complete(p_user, p_number);
       when 'update' then
         select * into v_task

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto"
 import { PgClient } from "@effect/sql-pg"
 import { assert, it, layer } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Option, Redacted, String } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import * as BetterAuth from "../../../src/adapters/better-auth/BetterAuth.ts"
@@ -62,6 +62,24 @@ AuthContract.suite("Better Auth, signed tokens", auth({ ...signing, requireSigne
   refused: ["ada-token", `late-token.${signature("late-token")}`, `ada-token.${signature("bob-token")}`]
 })
 
+/** A client by which an application has columns renamed both ways for its own statements. */
+const renaming = Layer.unwrap(
+  Effect.map(PgClient.PgClient, ({ config }) =>
+    PgClient.layer({
+      ...config,
+      transformQueryNames: String.camelToSnake,
+      transformResultNames: String.toUpperCase
+    })
+  )
+).pipe(Layer.provide(database))
+AuthContract.suite("Better Auth, columns renamed", BetterAuth.layer(options).pipe(Layer.provide(renaming)), {
+  users: [
+    ["ada-token", ada],
+    ["bob-token", bob]
+  ],
+  refused: ["late-token", "odd-token"]
+})
+
 const authenticate = Effect.fnUntraced(function* (options: BetterAuth.Options, token: string) {
   const result = yield* Effect.result(
     Effect.provide(
@@ -89,6 +107,16 @@ it.effect("signs out within three seconds, and looks a token up once in them", (
     assert.deepStrictEqual(yield* authenticate(token), ada)
   }).pipe(Effect.provide(BetterAuth.layer(options).pipe(Layer.provideMerge(database))))
 )
+
+layer(renaming, { excludeTestServices: true, timeout: "60 seconds" })("BetterAuth, columns renamed", (it) => {
+  it.effect("knows its tables, and the demo's session", () =>
+    Effect.gen(function* () {
+      yield* BetterAuth.requireTables(BetterAuth.defaultNames)
+      const { token } = yield* BetterAuth.createDemoSession
+      assert.strictEqual(yield* authenticate(options, token), "demo")
+    })
+  )
+})
 
 layer(database, { excludeTestServices: true, timeout: "60 seconds" })("BetterAuth", (it) => {
   it.effect("refuses a session that has expired, and a user whom the service cannot name", () =>

@@ -71,6 +71,19 @@ for (const [name, store] of stores) {
       })
     )
 
+    it.effect("carries out an endpoint's own tools, whatever those of another are called", () =>
+      Effect.gen(function* () {
+        const carriedOut: Array<string> = []
+        const ping = (where: string) =>
+          Tools.layerOf(tool("ping", "external", () => Effect.sync(() => ({ pings: carriedOut.push(where) }))))
+        const url = yield* serveMcp({ tools: ping("one"), other: { path: "/other", tools: ping("other") } })
+        const token = `${yield* newUser}-token`
+        yield* (yield* connect(url, token)).call("ping")
+        yield* (yield* connect(url.replace(/mcp$/, "other"), token)).call("ping")
+        assert.deepStrictEqual(carriedOut, ["one", "other"])
+      })
+    )
+
     it.effect("carries each of them out, and answers as the model is told, and as a value", () =>
       Effect.gen(function* () {
         const user = yield* connect(yield* serveMcp(), `${yield* newUser}-token`)

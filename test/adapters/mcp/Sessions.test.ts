@@ -71,4 +71,23 @@ describe("sessions", () => {
       assert.isDefined(yield* sessions.enter(ada, named))
     }).pipe(Effect.scoped)
   )
+
+  it.effect("are kept for a user up to a hundred, be they made up or not, and for another one still", () =>
+    Effect.gen(function* () {
+      const { open, protocol } = makeProtocol()
+      const sessions = yield* Sessions.make(protocol, ["2025-11-25"])
+      const use = (user: string, i: number) => {
+        const id = `2025-11-25.00000000-0000-4000-8000-${String(i).padStart(12, "0")}.${user}`
+        return Effect.scoped(sessions.enter(UserId.make(user), Headers.fromInput({ "mcp-session-id": id })))
+      }
+      for (let i = 0; i < 100; i++) yield* use("ada", i)
+      assert.strictEqual((yield* Effect.flip(use("ada", 100)))._tag, "ExceededCapacityError")
+      assert.strictEqual(open.size, 100)
+      assert.isDefined(yield* use("ada", 0))
+      assert.isDefined(yield* use("bob", 100))
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(open.size, 0)
+      assert.isDefined(yield* use("ada", 100))
+    }).pipe(Effect.scoped)
+  )
 })

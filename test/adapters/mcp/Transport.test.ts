@@ -309,6 +309,28 @@ layer(Memory.layer, { excludeTestServices: true })("MCP over HTTP", (it) => {
       })
     )
 
+    it.effect("a user who makes up sessions is told to wait, and nobody else is", () =>
+      Effect.gen(function* () {
+        const url = yield* serveMcp()
+        const [ada, bob] = [yield* newToken, yield* newToken]
+        const { session } = yield* open(url, ada)
+        const madeUp = Effect.flatMap(uuidV7, (id) =>
+          send(url, ada, list, { "mcp-session-id": session.replace(/\.[^.]*\./, `.${id}.`) })
+        )
+        const answers = yield* Effect.all(
+          Array.from({ length: 101 }, () => madeUp),
+          { concurrency: 10 }
+        )
+        assert.strictEqual(answers.filter(({ status }) => status === 200).length, 100)
+        const refused = answers.find(({ status }) => status !== 200) ?? assert.fail()
+        assert.strictEqual(refused.status, 429)
+        assert.strictEqual(refused.headers["retry-after"], "60")
+        assert.strictEqual(refused.json.error.data.code, "rate_limited")
+        const other = yield* open(url, bob)
+        assert.strictEqual((yield* send(url, bob, list, other.headers)).status, 200)
+      })
+    )
+
     it.effect("is of no use with another user's token, or where it is none", () =>
       Effect.gen(function* () {
         const url = yield* serveMcp()

@@ -40,7 +40,10 @@ describe("PgDatabase", () => {
       yield* Effect.all([PgDatabase.migrate(options), PgDatabase.migrate(options)], { concurrency: 2 })
       yield* PgDatabase.migrate(options)
       const ran = yield* Effect.provide(
-        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select migration_id, name from turnkeeper.migrations`),
+        Effect.flatMap(
+          SqlClient.SqlClient,
+          (sql) => sql`select migration_id, name from turnkeeper.turnkeeper_migrations`
+        ),
         plain(url)
       )
       assert.deepStrictEqual(ran, [{ migration_id: 1, name: "turns" }])

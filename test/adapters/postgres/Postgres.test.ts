@@ -1,12 +1,14 @@
-import { PgClient } from "@effect/sql-pg"
+import { PgClient, PgTypes } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Option, Redacted, String } from "effect"
+import { Cause, Config, ConfigProvider, Context, Effect, Exit, Layer, Option, Redacted, Result, String } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import * as Postgres from "../../../src/adapters/postgres/Postgres.ts"
 import { uuidV7 } from "../../../src/domain/Ids.ts"
 import { ConversationId, MessageId, TurnId } from "../../../src/domain/model/Conversation.ts"
+import { IdempotencyKey } from "../../../src/domain/model/Turn.ts"
 import { UserId } from "../../../src/domain/model/User.ts"
 import { ConversationRepo } from "../../../src/ports/ConversationRepo.ts"
+import { DirectCallRepo } from "../../../src/ports/DirectCallRepo.ts"
 import { TaskTools } from "../../../src/ports/TaskTools.ts"
 import * as ConversationRepoContract from "../../../src/testing/ConversationRepoContract.ts"
 import * as DirectCallRepoContract from "../../../src/testing/DirectCallRepoContract.ts"
@@ -138,6 +140,18 @@ describe("in a database of the application", () => {
     }).pipe(Effect.provide(host))
   )
 
+  it.live("a schema in which it has migrations of its own is good as well", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`create table public.migrations (migration_id int primary key, name text not null)`
+      yield* sql`insert into public.migrations values (7, 'users')`
+      const { tasks } = yield* build({ schema: "public" })
+      yield* build({ schema: "public", migrate: false })
+      assert.strictEqual((yield* tasks.add(ada, { title: "Buy milk", description: null }, null)).title, "Buy milk")
+      assert.deepStrictEqual(yield* sql`select name from public.migrations`, [{ name: "users" }])
+    }).pipe(Effect.provide(host))
+  )
+
   it.live("its temporary tables stand before none of ours", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
@@ -177,8 +191,37 @@ describe("in a database of the application", () => {
   )
 })
 
+describe("a direct call in a transaction of the application's", () => {
+  it.live("is refused, and leaves the transaction as it is", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const calls = Context.get(yield* Layer.build(Postgres.layer()), DirectCallRepo)
+      const keyed = { key: IdempotencyKey.make("k"), fingerprint: "[]", callId: yield* uuidV7, keysAtMost: 9 }
+      const result = { status: "success", result: "{}" } as const
+      for (const work of [
+        Effect.asVoid(calls.perform(ada, Option.none(), Effect.succeed(result))),
+        Effect.asVoid(calls.begin(ada, keyed)),
+        Effect.asVoid(calls.finish(ada, keyed.key, keyed.callId, result))
+      ]) {
+        yield* sql.withTransaction(
+          Effect.gen(function* () {
+            const limits = sql`select current_setting('lock_timeout') lock, current_setting('idle_in_transaction_session_timeout') idle`
+            const before = yield* limits
+            const exit = yield* Effect.exit(work)
+            assert(Exit.isFailure(exit))
+            assert.match(globalThis.String(Cause.squash(exit.cause)), /inside of the application's own transaction/)
+            assert.deepStrictEqual(yield* limits, before)
+          })
+        )
+      }
+      assert.strictEqual((yield* calls.begin(ada, keyed))._tag, "Begun")
+    }).pipe(Effect.provide(host))
+  )
+})
+
 describe("the layer on PostgreSQL", () => {
-  for (const schema of ["", "a b", 'a"; drop schema public --', "pg_agents", "1st", "x".repeat(41)]) {
+  const names = ["", "a b", 'a"; drop schema public --', "pg_agents", "information_schema", "1st", "x".repeat(41)]
+  for (const schema of names) {
     it.live(`refuses "${schema}" as a schema`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(build({ schema }))
@@ -202,6 +245,30 @@ describe("the layer on PostgreSQL", () => {
               startupParameters: { default_transaction_isolation: "repeatable read" }
             })
           )
+        )
+      )
+    )
+  )
+
+  it.live("refuses a client that reads values in its own way", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const error = yield* Effect.flip(build())
+      assert(error._tag === "DatabaseUnfit")
+      assert.deepStrictEqual(error.misread, ["timestamptz"])
+      assert.include(error.message, "timestamptz")
+      assert.deepStrictEqual(yield* sql`select 1 where to_regnamespace('turnkeeper') is not null`, [])
+    }).pipe(
+      Effect.provide(
+        Layer.unwrap(
+          Effect.map(freshDatabase(), (url) => {
+            const types = PgTypes.makeRegistry()
+            types.register(PgTypes.OID.timestamptz, {
+              encode: () => Result.succeed(new Uint8Array(8)),
+              decode: () => Result.succeed("2026-01-01 00:00:00+00")
+            })
+            return PgClient.layer({ url: Redacted.make(url), types })
+          })
         )
       )
     )

@@ -365,6 +365,18 @@ export const mutants: ReadonlyArray<Mutant<ConversationRepo | TaskTools>> = [
       )
   ),
   mutant(
+    "takes a limit of 0 in a value for none",
+    ["adds no task over the limit in either form, be that none at all"],
+    (right) =>
+      foldedResults(right, (result, call, userId) =>
+        call?._tag === "Task" && call.operation._tag === "Add" && call.operation.limit === 0
+          ? Effect.orDie(
+              Effect.as(right.tasks.add(userId, call.operation.task, null), { ...result, status: "success" as const })
+            )
+          : Effect.succeed(result)
+      )
+  ),
+  mutant(
     "does not say of a list as a value that there is more",
     ["leaves out of a list as a value what is over the limit, and says so"],
     (right) =>
