@@ -33,10 +33,14 @@ export interface Ended {
   readonly stderr: string
 }
 
+/** Without colours, which a test runner that runs another one asks it for. */
+const { FORCE_COLOR: _, ...inherited } = process.env
+const plain = { ...inherited, NO_COLOR: "1" }
+
 /** Runs a command to its end. */
 export const run = (folder: string, command: string, args: ReadonlyArray<string>): Promise<Ended> =>
   new Promise((done) => {
-    execFile(command, args, { cwd: folder }, (error, stdout, stderr) =>
+    execFile(command, args, { cwd: folder, env: plain }, (error, stdout, stderr) =>
       done({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : -1, stdout, stderr })
     )
   })
