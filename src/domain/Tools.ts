@@ -178,8 +178,11 @@ const asFailure = <A, R>(run: Effect.Effect<A, CallFailed, R>): Effect.Effect<A,
 
 /** In a fiber of its own: whoever cannot be interrupted is left behind, and holds up nobody. */
 const apart = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Effect.forkDetach(call), (fiber) =>
-    Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
+  // Interrupted just when it was forked, it would be left behind without being told.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDetach(call), (fiber) =>
+      Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))
+    )
   )
 
 const show = (json: string): Effect.Effect<CallResult, CallFailed> =>

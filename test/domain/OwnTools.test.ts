@@ -254,6 +254,20 @@ describe("a tool of one's own", () => {
     }).pipe(Effect.provide(repositories))
   )
 
+  it.effect("outside of the database is interrupted when it is late", () =>
+    Effect.gen(function* () {
+      let interrupted = 0
+      const slow = tool("slow", "external", () =>
+        Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))
+      )
+      const { chat } = yield* instance([asks(["slow", {}]), says("Done.")], slow)
+      const sending = yield* Effect.forkChild(chat.send(message("Go")))
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(replyOf(yield* Fiber.join(sending)).message, "Done.")
+      assert.strictEqual(interrupted, 1)
+    }).pipe(Effect.provide(repositories))
+  )
+
   it.effect("has nothing of the fiber that asked for its turn", () =>
     Effect.gen(function* () {
       const Tenant = Context.Reference<string>("turnkeeper/test/domain/OwnTools.test/Tenant", {
